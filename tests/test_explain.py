@@ -18,6 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset, random_split
 
+from exp import train
 from exp.data.seeding import stream_positions
 from exp.errors import ConfigError, DataError
 from exp.explain import explain
@@ -48,8 +49,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run on cancer for each optimizer, and one that begins with the parameters of the first."""
     folder = tmp_path_factory.mktemp("explain")
     base = ["dataset=cancer", "model.hidden=4", "epochs=2", "seed=3", "figures=false"]
-    for name, words in {**RUNS, "started": f"{RUNS['sgd']} init=sgd"}.items():
-        assert forking.run("exp", [*base, *words.split(), f"hydra.run.dir={name}"], folder).returncode == 0
+    for name, words in {**RUNS, "started": f"{RUNS['sgd']} init={folder}/sgd"}.items():
+        train(*base, *words.split(), f"hydra.run.dir={folder}/{name}")
     return folder
 
 

@@ -18,6 +18,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.inspection import permutation_importance
 
+from exp import train
 from exp.data.encode import encode_rows
 from exp.data.seeding import stream_positions
 from exp.data.splits import Split
@@ -61,8 +62,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "dataset=diabetes dataset.split=[.5,.1,.4] hydra.run.dir=diabetes",
         "dataset=diabetes dataset.scale_target=true hydra.run.dir=scaled",
     ):
-        done = forking.run("exp", ["epochs=5", "figures=false", "threads=1", *line.split()], made)
-        assert done.returncode == 0, done.stderr
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(made)
+            train("epochs=5", "figures=false", "threads=1", *line.split())
     return made
 
 

@@ -143,7 +143,7 @@ def test_an_unknown_argument_leaves_the_action_in_the_corrected_line():
     assert error.value.fix == "python -m exp cache clear --yes"
 
 
-@pytest.mark.parametrize("command", one_in(3, COMMANDS))
+@pytest.mark.parametrize("command", one_in(6, COMMANDS))
 def test_a_command_has_help_as_subcommand_and_as_module(command: str, tmp_path):
     as_subcommand = forking.run("exp", [command, "-h"], tmp_path)
     as_module = forking.run(f"exp.{command}", ["--help"], tmp_path)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from conftest import one_in
 
 from exp import sweep, train
 from exp.errors import ExpError
@@ -10,9 +11,12 @@ from exp.errors import ExpError
 XOR = ["dataset=xor", "epochs=2", "figures=false"]
 
 
-@pytest.mark.parametrize("kind", ["run", "sweep", "detached sweep"])
+REASONS = {"above/" + 300 * "a": "file name too long", "file/x": "not a directory"}
+
+
 @pytest.mark.parametrize(
-    ("name", "reason"), [("above/" + 300 * "a", "file name too long"), ("file/x", "not a directory")]
+    ("kind", "name", "reason"),
+    one_in(2, [(kind, *case) for case in REASONS.items() for kind in ("run", "sweep", "detached sweep")]),
 )
 def test_a_folder_that_cannot_be_created(
     kind: str, name: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from conftest import one_in
 from torch import Tensor, nn, optim
 from torch.nn import functional as F
 
@@ -74,8 +75,10 @@ def record(
     return step, found
 
 
-@pytest.mark.parametrize("name", LOSSES)
-@pytest.mark.parametrize(("rows", "values"), [(1, 1), (3, 1), (5, 2), (16, 1), (33, 3), (128, 1), (1100, 1), (4096, 1)])
+SHAPES = [(1, 1), (3, 1), (5, 2), (16, 1), (33, 3), (128, 1), (1100, 1), (4096, 1)]
+
+
+@pytest.mark.parametrize(("name", "rows", "values"), one_in(2, [(name, *shape) for shape in SHAPES for name in LOSSES]))
 def test_losses_of_a_window_have_the_bits_of_single_ones(
     name: str, rows: int, values: int, monkeypatch: pytest.MonkeyPatch
 ):

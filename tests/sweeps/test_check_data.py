@@ -23,7 +23,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.parametrize(
     ("words", "message", "key", "override"),
     one_in(
-        4,
+        6,
         [
             ("folds=31", "folds=31: the dataset has 30 rows", "folds", "folds=15"),
             (

@@ -58,7 +58,7 @@ def contents(folder: Path) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("words", "message"),
     one_in(
-        3,
+        6,
         [
             (["epochs=2"], "epochs was 1, is now 2"),
             (["epochs=abc"], "epochs must be an integer"),

@@ -152,6 +152,28 @@ class BaseExpEstimator(BaseEstimator):
             raise ValueError(f"X has {len(x)} rows, and y {len(y)}")
         return x, None if y is None else np.asarray(y)
 
+    def _check_weights(self, given: Any, count: int) -> Any:
+        """Return the weights float64 [N] of `count` rows, or None if there are none. ValueError if they are wrong."""
+        if given is None:
+            return None
+        if "dataset__weight" in self._overrides():
+            raise ValueError("sample_weight and dataset__weight: one of them")
+        try:
+            weights = np.asarray(given, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"sample_weight must be numbers >= 0: {error}") from error
+        if weights.ndim != 1:
+            raise ValueError(f"sample_weight must be one-dimensional, got the shape {weights.shape}")
+        if len(weights) != count:
+            raise ValueError(f"sample_weight has {len(weights)} values, and X {count} rows")
+        is_valid = np.isfinite(weights) & (weights >= 0)
+        if not is_valid.all():
+            row = int(np.argmin(is_valid))
+            raise ValueError(f"sample_weight must be numbers >= 0, got {weights[row]} in row {row + 1}")
+        if not weights.any():
+            raise ValueError("sample_weight is zero in every row")
+        return weights
+
     def _predict(self, x: Any) -> Columns:
         """Return the columns of `Result.predict` for the rows of `x`. ValueError if a row has none, for its gaps."""
         check_is_fitted(self)

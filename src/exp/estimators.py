@@ -14,6 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from exp.base_estimator import BaseExpEstimator
+from exp.cli.python_data import WEIGHTS
 from exp.data.frame import FrameLike, import_pandas
 from exp.data.reading.gaps import EMPTY_WORDS
 
@@ -40,12 +41,14 @@ class ExpRegressor(RegressorMixin, BaseExpEstimator):
         True
     """
 
-    def fit(self, X: FrameLike | ArrayLike, y: ArrayLike) -> Self:  # noqa: N803
+    def fit(self, X: FrameLike | ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:  # noqa: N803
         """Train one run. `random_state` seeds all that is random in it.
 
         Args:
             X: Rows `[N, F]`: a DataFrame, which may have words, dates and gaps, or an array of finite numbers.
             y: Finite numbers `[N]` or `[N, K]`, in a unit of their own: they are standardised for training.
+            sample_weight: A number >= 0 for each row `[N]`, its weight in the loss and in the metrics; None: all weigh
+                the same.
 
         Returns:
             The estimator itself.
@@ -58,12 +61,14 @@ class ExpRegressor(RegressorMixin, BaseExpEstimator):
         if not np.isfinite(values).all():
             raise ValueError("y has NaN or infinite values")
         self._is_flat = values.ndim == 1
+        weights = self._check_weights(sample_weight, len(x))
         if not hasattr(x, "columns"):
-            return self._fit((x, values), x)
+            return self._fit(_Arrays(x, values, None, weights), x, **_of_weights(weights))
+        x, of_weights = _with_weights(x, weights)
         columns = values.reshape(len(values), -1)
         names = [_free_name(f"{_name_of(y)}{n or ''}", x) for n in range(columns.shape[1])]
         target = import_pandas().DataFrame(dict(zip(names, columns.T, strict=True)))
-        return self._fit((x, target), x, dataset__task="regression")
+        return self._fit((x, target), x, dataset__task="regression", **of_weights)
 
     def predict(self, X: FrameLike | ArrayLike) -> NDArray[np.float64]:  # noqa: N803
         """Return the predicted numbers, in the unit of y.
@@ -101,12 +106,14 @@ class ExpClassifier(ClassifierMixin, BaseExpEstimator):
         np.True_
     """
 
-    def fit(self, X: FrameLike | ArrayLike, y: ArrayLike) -> Self:  # noqa: N803
+    def fit(self, X: FrameLike | ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:  # noqa: N803
         """Train one run. `random_state` seeds all that is random in it.
 
         Args:
             X: Rows `[N, F]`: a DataFrame, which may have words, dates and gaps, or an array of finite numbers.
             y: Labels `[N]` of at least two classes.
+            sample_weight: A number >= 0 for each row `[N]`, its weight in the loss and in the metrics; None: all weigh
+                the same.
 
         Returns:
             The estimator itself.
@@ -121,13 +128,18 @@ class ExpClassifier(ClassifierMixin, BaseExpEstimator):
         if len(self.classes_) < 2:
             raise ValueError(f"y has one class, {self.classes_.tolist()[0]!r}: give rows of at least two classes")
         names = _class_names(self.classes_.tolist())
+        weights = self._check_weights(sample_weight, len(x))
+        counts = np.bincount(codes if weights is None else codes[weights > 0], minlength=len(self.classes_))
+        if not counts.all():
+            absent = self.classes_.tolist()[int(np.argmin(counts))]
+            raise ValueError(f"the class {absent!r} has a sample_weight of 0 in every row")
         share = self._validation_share()
-        counts = np.bincount(codes)
         of_task = {"dataset__stratify": True} if counts.min() * share >= 1 else dict[str, Any]()
         if not hasattr(x, "columns"):
-            return self._fit(_Named(x, codes, names), x, **of_task)
+            return self._fit(_Arrays(x, codes, names, weights), x, **of_task, **_of_weights(weights))
+        x, of_weights = _with_weights(x, weights)
         target = import_pandas().Series(np.array(names)[codes], name=_free_name(_name_of(y), x))
-        return self._fit((x, target), x, dataset__task="classes", **of_task)
+        return self._fit((x, target), x, dataset__task="classes", **of_task, **of_weights)
 
     def predict_proba(self, X: FrameLike | ArrayLike) -> NDArray[np.float64]:  # noqa: N803
         """Return the probability of each class.
@@ -168,11 +180,23 @@ class ExpClassifier(ClassifierMixin, BaseExpEstimator):
         return self.classes_[[places[str(name)] for name in predicted]]
 
 
-class _Named:
-    """Arrays with the names of the classes, as a Bunch has them."""
+class _Arrays:
+    """Arrays with the names of the classes, as a Bunch has them, and the weights of the rows."""
 
-    def __init__(self, x: Any, codes: NDArray[np.int64], names: Sequence[str]) -> None:
-        self.data, self.target, self.target_names = x, codes, np.array(names)
+    def __init__(self, x: Any, y: NDArray[Any], names: Sequence[str] | None, weights: NDArray[np.float64] | None):
+        self.data, self.target, self.target_names = x, y, None if names is None else np.array(names)
+        self.sample_weight = weights
+
+
+def _of_weights(weights: Any, name: str = WEIGHTS) -> dict[str, str]:
+    """Return the override that names the weights of the rows, if there are some."""
+    return {} if weights is None else {"dataset__weight": name}
+
+
+def _with_weights(x: Any, weights: Any) -> tuple[Any, dict[str, str]]:
+    """Return a DataFrame with a column of weights, and the override that names it; or as it is if there are none."""
+    name = _free_name(WEIGHTS, x)
+    return x if weights is None else x.assign(**{name: weights}), _of_weights(weights, name)
 
 
 def _needed(estimator: BaseEstimator, y: Any) -> Any:

@@ -23,6 +23,9 @@ _KINDS = 'train(df, target=COLUMN), train((x, y)), train(dataset=MyDataset()), o
 # The name of a target that has none: y of a pair whose x is a DataFrame.
 _TARGET = "target"
 
+# The array of the rows' weights, which an object with `data` and `target` may have.
+WEIGHTS = "sample_weight"
+
 
 class GivenRows(NamedTuple):
     """What runs find as long as `held` is referred to, and the overrides that name it."""
@@ -48,7 +51,7 @@ def hold_rows(given: Any, target: Targets | None, has_target: bool = False) -> G
         with preserved_streams():
             seed_everything(0)
             given = read_rows(given, None)
-    names = {key: getattr(given, key, None) for key in ("feature_names", "target_names")}
+    names = {key: getattr(given, key, None) for key in ("feature_names", "target_names", WEIGHTS)}
     if hasattr(given, "data") and hasattr(given, "target"):
         given = (given.data, _named_classes(given))
     if isinstance(given, tuple | list) and len(cast("Sequence[Any]", given)) == 2:

@@ -47,6 +47,9 @@ def listed(values: Any) -> list[float | None]:
         ("5 \u20ac|7,50 \u20ac", [5, 7.5]),
         ("7.5%|10.0 %|0", [7.5, 10, 0]),
         ("(3.4)|2", [-3.4, 2]),
+        ("123.4-|7", [-123.4, 7]),
+        ("1.234,50-|2,00|0,5 \u2212", [-1234.5, 2, -0.5]),
+        ("5- EUR|7 EUR|9EUR", [-5, 7, 9]),
         ("\u22125|+3|3e2|4E-1", [-5, 3, 300, 0.4]),
         ("65 kg|70.5 kg", [65, 70.5]),
         ("1 year|2 years", [1, 2]),
@@ -99,6 +102,11 @@ def test_a_notation_of_numbers(words: str, values: list[float]):
             "$(-3)|$4",
             "<1 year|10+ years",
             "5++|6",
+            "1+|1-|2",
+            "-5-|3",
+            "(5-)|3",
+            "5--|3",
+            "5-7|3",
         ),
         *("1 2|3 4", "1 - low|2 - high", "1e|x", "\u0663|\u0664"),
     ],
@@ -117,6 +125,9 @@ def test_what_was_decided_is_in_notes():
         "column 'fee': ',' may be the decimal mark instead; if it is: 'dataset.decimal=\",\"'",
         "column 'fee': 1 cell such as '<$6' are read as the number itself",
     )
+    behind = parse_numbers("fee", cells("7", "12.5-"))
+    assert behind is not None
+    assert behind.notes == ("column 'fee': cells such as '12.5-' are negative numbers",)
     plain = parse_numbers("fee", cells("1", "2.5"))
     assert plain is not None
     assert (plain.notation, plain.notes) == (PLAIN, ())

@@ -49,7 +49,7 @@ def number(word: str, way: Any) -> float | None:
     if (found := re.fullmatch(way["pattern"], plainly(word), re.IGNORECASE)) is None:
         return None
     digits = found["number"].replace(way["thousands"], "").replace(way["decimal"], ".") + (found["exponent"] or "")
-    return float(digits) * (-1 if found["open"] or "-" in f"{found['sign']}{found['sign2']}" else 1)
+    return float(digits) * (-1 if found["open"] or "-" in {found["sign"], found["sign2"], found["trailing"]} else 1)
 
 
 def day(word: str, way: Any) -> float | None:

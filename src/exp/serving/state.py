@@ -128,8 +128,9 @@ def _cell_pattern(notation: Notation) -> str:
     inner = r"(?(sign)|(?P<open>\()?)\ *+(?(sign)|(?(open)|(?P<sign2>[-+])?))\ *+"
     number = rf"(?P<number>{number_pattern(notation.decimal, notation.thousands).pattern})"
     number += r"(?P<exponent>e[-+]?[0-9]+)?(?P<more>\+)?"
+    number += r"(?(sign)|(?(open)|(?(sign2)|(?(more)|(?:\ *+(?P<trailing>-))?))))"
     suffix = rf"(?:\ *+(?P<suffix>{unit + 's?' if unit else 's'}\.*))?\ *+"
-    end = r"(?(open)\))(?(more)|(?(suffix)(?(open)\+?)|\+?))"
+    end = r"(?(open)\))(?(more)|(?(trailing)|(?(suffix)(?(open)\+?)|\+?)))"
     return rf"(?:<=|>=|<|>|~)?\ *+{sign}{first}{inner}{second}{number}{suffix}{end}"
 
 

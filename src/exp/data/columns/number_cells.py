@@ -61,7 +61,7 @@ CURRENCY = (
 CELL = re.compile(
     rf"""(?P<censored><=|>=|<|>|~)?\ *+
     (?P<sign>[-+])?\ *+(?P<prefix>{CURRENCY})?\ *+(?P<open>\()?\ *+(?P<sign2>[-+])?\ *+(?P<prefix2>{CURRENCY})?\ *+
-    (?P<number>[.,]?[0-9]+(?:[.,'_\ ][0-9]+)*[.,]?)(?P<exponent>e[-+]?[0-9]+)?(?P<more>\+)?
+    (?P<number>[.,]?[0-9]+(?:[.,'_\ ][0-9]+)*[.,]?)(?P<exponent>e[-+]?[0-9]+)?(?P<more>\+)?(?:\ *+(?P<trailing>-))?
     (?:\ *+(?P<suffix>[^\s\d.,;:<>=+\-'"_()/*?\#!|~][^;:<>=()"]{{0,30}}))?\ *+(?P<close>\))?(?P<more2>\+)?""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -78,6 +78,7 @@ class NumberCell:
     prefix: str
     suffix: str
     bound: str  # <, >, ~ or +
+    is_trailing: bool = False  # whether the sign is behind the number, as in 3.4-
 
 
 def split_cell(word: str) -> NumberCell | None:
@@ -88,9 +89,12 @@ def split_cell(word: str) -> NumberCell | None:
     match = CELL.fullmatch(word)
     if match is None or (match["open"] is None) != (match["close"] is None):
         return None
-    signs = [sign for sign in (match["sign"], match["sign2"]) if sign]
+    signs = [sign for sign in (match["sign"], match["sign2"], match["trailing"]) if sign]
     prefixes = [prefix for prefix in (match["prefix"], match["prefix2"]) if prefix]
-    if len(signs) + (match["open"] is not None) > 1 or len(prefixes) > 1 or (match["more"] and match["more2"]):
+    bounds = [mark for mark in (match["more"], match["more2"]) if mark]
+    if len(signs) + (match["open"] is not None) > 1 or len(prefixes) > 1:
+        return None
+    if len(bounds) + (match["trailing"] is not None) > 1:
         return None
     is_negative = match["open"] is not None or signs == ["-"]
     return NumberCell(
@@ -99,7 +103,8 @@ def split_cell(word: str) -> NumberCell | None:
         exponent=match["exponent"] or "",
         prefix=prefixes[0].upper() if prefixes else "",
         suffix=" ".join((match["suffix"] or "").split()),
-        bound=(match["censored"] or "") + (match["more"] or match["more2"] or ""),
+        bound=(match["censored"] or "") + "".join(bounds),
+        is_trailing=match["trailing"] is not None,
     )
 
 

@@ -1,4 +1,4 @@
-"""Numbers that are not written plainly: 1,234.5 and 1.234,5, $3.50, 12 %, (3.4), 65 kg, <0.5.
+"""Numbers that are not written plainly: 1,234.5 and 1.234,5, $3.50, 12 %, (3.4), 3.4-, 65 kg, <0.5.
 
 One notation holds for a whole column. It is stored with the column, so that new rows are read in the same way.
 """
@@ -67,8 +67,9 @@ def parse_numbers(name: str, cells: Cells, decimal: str | None = None) -> Number
         example = max((word for word in marked if np.isfinite(read[word])), key=len, default=max(read, key=len))
         value = read[example]
         notes.append(f"column '{name}': numbers are written as {notation}: {example!r} is {value}")
-    if bracketed := next((word for word in words if "(" in word and not is_gap(word)), None):
-        notes.append(f"column '{name}': cells such as {bracketed!r} are negative numbers")
+    marked = [word for word, cell in zip(words, split, strict=True) if cell and (cell.is_trailing or "(" in word)]
+    if marked:
+        notes.append(f"column '{name}': cells such as {marked[0]!r} are negative numbers")
     if other := _find_other(present, notation, fitting):
         fix = "'dataset.decimal=\",\"'" if other.decimal == "," else "dataset.decimal=."
         notes.append(f"column '{name}': {notation.thousands!r} may be the decimal mark instead; if it is: {fix}")
@@ -212,8 +213,8 @@ def _find_other(cells: Sequence[NumberCell], notation: Notation, fitting: Sequen
 
 
 def _are_bounds_numbers(cells: Sequence[NumberCell], notation: Notation) -> bool:
-    """Return whether cells such as <0.5 may stand for their numbers: <=50K and >50K, which are categories, may not."""
+    """Return whether cells such as <0.5 may stand for their numbers: <=50K and >50K, or 1+ and 1-, may not."""
     bounds = {cell.bound for cell in cells}
     bounded = {(cell.bound, value_of(cell, notation)) for cell in cells if cell.bound}
-    is_mixed = len(bounds) > 1 and "" not in bounds
+    is_mixed = (len(bounds) > 1 and "" not in bounds) or ("+" in bounds and any(cell.is_trailing for cell in cells))
     return not is_mixed and len({value for _, value in bounded}) == len(bounded)

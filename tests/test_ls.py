@@ -244,6 +244,24 @@ def test_runs_and_sweeps_that_have_not_begun_add_no_settings_to_the_list(place: 
     ]
 
 
+def test_a_sweep_of_which_no_job_finished_has_no_value_of_what_its_jobs_vary(place: Path, tmp_path: Path):
+    """Those of its first job were shown as the sweep's."""
+    shutil.copytree(place / "sweep", tmp_path / "sweep")
+    path = tmp_path / "sweep/0/summary.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "status": "died", "final": {}}))
+    shutil.copytree(place / "runs/slow", tmp_path / "run")
+    sweep = read_listed(tmp_path / "sweep")
+    assert "optimizer.lr" not in sweep.config
+    assert (sweep.config["epochs"], sweep.choices["optimizer"], sweep.best_job) == (2, "sgd", None)
+    assert [one.folder for one in list_runs(tmp_path, ["optimizer.lr<0.1"]).lines] == [str(tmp_path / "run")]
+    (line,) = (run for run in document(tmp_path)["runs"] if run["kind"] == "sweep")
+    assert line["values"] == {"optimizer.lr": None}
+    record = tmp_path / "sweep/sweep.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "varied": ["optimizer"]}))
+    sweep = read_listed(tmp_path / "sweep")
+    assert not [key for key in (*sweep.config, *sweep.choices) if key.startswith("optimizer")]
+
+
 def test_runs_are_listed_by_the_engine_that_made_their_steps(place: Path, tmp_path: Path):
     for name, engine in (("replayed", "replay"), ("earlier", None)):
         shutil.copytree(place / "adam", tmp_path / name)

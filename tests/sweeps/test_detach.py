@@ -154,3 +154,16 @@ def test_a_link_inside_the_folder_may_stay_there(tmp_path: Path):
     (tmp_path / "sweep/outside").symlink_to("../other")
     with pytest.raises(ConfigError, match="sweep/outside is a link"):
         refuse_links(tmp_path / "sweep")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no file that behaves like one on a full disk")
+def test_a_full_disk_is_an_error_with_the_file_and_starts_nothing(tmp_path: Path):
+    """The log of a sweep can be opened on a full disk, and nothing that the sweep says is written to it."""
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep/sweep.log").symlink_to("/dev/full")
+    done = exp_in(tmp_path, *LINE, "sweep.detach=true", "sweep.workers=0")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "exp: hydra.sweep.dir=sweep: no space left on device: sweep/sweep.log\n  try: free some space on the disk\n"
+    )
+    assert not (tmp_path / "sweep/0").exists()

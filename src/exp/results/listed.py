@@ -28,7 +28,7 @@ from exp.results.yaml_file import read_value
 class Listed:
     """What a list says of one run, job or sweep. A sweep has the means of its best choice.
 
-    Its settings are those of the first job of that choice.
+    Its settings are those of the first job of that choice; before a job finished, those that its jobs have in common.
 
     Attributes:
         folder: Its folder, as the commands take it.
@@ -130,6 +130,11 @@ def _read_sweep(folder: Path) -> Listed:
     shown = best or next(iter(jobs), None)
     run = None if shown is None else _read_run(shown)
     contents = [summary.read(folder / job) for job in members]
+    varied = frozenset(record.get("varied", ()) if best is None else ())  # the first job is one of several choices
+
+    def own(settings: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in settings.items() if varied.isdisjoint((key, key.partition(".")[0]))}
+
     return Listed(
         folder=str(folder),
         kind="sweep",
@@ -139,15 +144,15 @@ def _read_sweep(folder: Path) -> Listed:
         status=status.status,
         began=_valid_time(status.process.began) or _earliest(_read_began(job, summary.read(job)) for job in jobs),
         seconds=status.seconds,
-        choices={} if run is None else run.choices,
-        config={} if run is None else run.config,
+        choices={} if run is None else own(run.choices),
+        config={} if run is None else own(run.config),
         typed=frozenset() if run is None else run.typed,
         metric=status.metric,
         metrics=mean_metrics(folder, members),
         jobs=status.jobs,
         best_job=None if best is None else str(best),
         repeated=[key for key in REPEATED if key in record.get("varied", ())],
-        decided={} if run is None else run.decided,
+        decided={} if run is None else own(run.decided),
         engines=_known(contents, "engine_used"),
         fingerprints=_known(contents, "data_sha256"),
         splits=_known(contents, "split_sha256"),

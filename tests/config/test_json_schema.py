@@ -6,7 +6,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from referencing import Registry
 from referencing.jsonschema import DRAFT7
@@ -36,6 +36,7 @@ def problems(name: str, content: Any) -> list[str]:
     return [error.json_path for error in validator(name).iter_errors(content)]
 
 
+@settings(max_examples=50)
 @given(values)
 def test_a_schema_accepts_what_the_limit_accepts(value: Any):
     for key, (limit, _) in CONSTRAINTS.items():

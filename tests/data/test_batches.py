@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -28,6 +28,7 @@ def take(batches: Batches, steps: int) -> list[Batch]:
 sizes = st.integers(1, 40).flatmap(lambda n: st.tuples(st.just(n), st.none() | st.integers(1, n)))
 
 
+@settings(max_examples=50)
 @given(sizes, st.booleans(), st.booleans(), st.integers(0, 2**32), st.integers(1, 3))
 def test_batches_equal_those_of_a_dataloader(size, shuffle: bool, drop_last: bool, seed: int, features: int):
     n, batch_size = size

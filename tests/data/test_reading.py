@@ -501,7 +501,7 @@ def test_no_table_raises_anything_but_our_errors_in_2000_examples(data: st.DataO
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"]), min_size=1, max_size=8)
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_a_table_that_pandas_writes_is_read_back(data: st.DataObject, folder: Path):
     """Whatever the separator, the line ends, the encoding and the compression, unless cells are marks or numbers."""

@@ -69,3 +69,39 @@ def test_folds_have_a_note_of_their_own_and_many_single_classes_are_one_note():
 def test_classes_of_several_rows_and_numbers_have_no_note():
     for target in ("word", "grade", "a"):
         assert not any("class" in note for note in notes_of([], [], target))
+
+
+def numbers(rows: int = 40) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    columns = {"a": rng.normal(5, 1, rows).round(3), "b": rng.integers(1, 99, rows), "y": rng.uniform(0, 9, rows)}
+    return pd.DataFrame({**columns, "word": ["p", "q"] * (rows // 2), "sparse": [0] * (rows - 1) + [1]})
+
+
+def totals_of(frame: pd.DataFrame, target: str, **options: object) -> list[str]:
+    frame.to_csv("t.csv", index=False)
+    notes = prepare(table("t.csv", target, **options), (0.6, 0.2, 0.2), "none", 0).notes  # pyright: ignore
+    return [note for note in notes if "sums" in note]
+
+
+@pytest.mark.parametrize("word", ["Total", "Summe", "p"])
+def test_a_total_among_the_rows_is_named_by_its_sums(word: str):
+    frame = numbers()
+    total = frame.sum(numeric_only=True).round(9)
+    frame.loc[len(frame)] = {**total, "word": word}
+    (note,) = totals_of(frame, "y")
+    what = "row 41, the last one, holds the sums of the rows above it in a, b, y"
+    assert note == f"{what}: to leave it out: 'dataset.na_values=[{total['y']}]'"
+    assert totals_of(frame, "y", na_values=[total["y"]]) == []
+    (note,) = totals_of(frame.assign(y=["u", "v"] * 20 + ["u"]), "y")
+    assert (
+        note == "row 41, the last one, holds the sums of the rows above it in a, b: to leave it out: a file without it"
+    )
+
+
+def test_rows_that_are_no_total_have_no_such_note():
+    frame = numbers()
+    assert totals_of(frame, "y") == []
+    running = frame.assign(a=frame["a"].cumsum(), b=0, y=frame["y"].cumsum())
+    assert totals_of(running, "y") == []
+    few = pd.DataFrame({"a": [*range(1, 9), 36], "y": [*np.arange(8) / 4, 7.0]})
+    assert totals_of(few, "y") == []

@@ -18,6 +18,9 @@ from exp.data.preprocessing import Preprocessing
 from exp.data.reading.header import is_number
 from exp.errors import MAX_NAMES, pluralize, shorten
 
+# Values that are added in a total, and those that it is compared with before it is computed.
+_FEWEST, _SAMPLE = 10, 100
+
 # Rows of which the classes are counted at a time.
 _MAX_ROWS = 2**22
 
@@ -44,6 +47,7 @@ def describe_columns(
 def describe_rows(dataset: Dataset, rows: Sequence[NDArray[np.int64]], fold: Fold | None) -> tuple[str, ...]:
     """Return the notes on the splits; `rows` are the row numbers of train, val and test, or of train alone."""
     return (
+        *_total_row(dataset),
         *_describe_repeated_rows(dataset, rows),
         *_describe_shared_groups(dataset, rows),
         *_describe_later_rows(dataset, rows),
@@ -65,6 +69,32 @@ def _unseen_classes(dataset: Dataset, rows: Sequence[NDArray[np.int64]]) -> list
         f"{dataset.classes[number]!r} ({counts[1][number]:,} val, {counts[2][number]:,} test rows)" for number in unseen
     )
     return [f"no training row has the class {listed}: the model cannot predict it"]
+
+
+def _total_row(dataset: Dataset) -> list[str]:
+    """Return a note if the last row of a table holds the sums of the others: it is none, but their total."""
+    if dataset.row_numbers is None or dataset.parts is not None or is_mapped(dataset.x) or len(dataset.x) <= _FEWEST:
+        return []
+    targets = zip(dataset.target_kind.names, dataset.y.T, strict=True) if dataset.target_kind.kind == "numbers" else ()
+    of_target, columns = dict(targets), zip(dataset.columns, dataset.x.T, strict=True)
+    of_column = {column.name: values for column, values in columns if column.kind == "number"}
+    summed = [name for name, values in {**of_column, **of_target}.items() if _ends_with_sum(values)]
+    if not summed:
+        return []
+    total = next((float(values[-1]) for name, values in of_target.items() if name in summed), None)
+    fix = "a file without it" if total is None else f"'dataset.na_values=[{total}]'"
+    row = f"row {int(dataset.row_numbers[-1]):,}, the last one,"
+    return [f"{row} holds the sums of the rows above it in {shorten(summed)}: to leave it out: {fix}"]
+
+
+def _ends_with_sum(values: NDArray[Any]) -> bool:
+    """Return whether the last value is the sum of the others, of which at least 10 are > 0, and none is < 0."""
+    first, last = values[:_SAMPLE], values[-1]
+    if not abs(last) > np.fmax.reduce(np.abs(first[:-1])):  # most columns need no sum
+        return False
+    others = values[:-1]
+    is_sum = np.isclose(np.nansum(others), last, rtol=1e-9, atol=0) and np.fmin.reduce(others) >= 0
+    return bool(is_sum) and int(np.count_nonzero(others)) >= _FEWEST
 
 
 def _single_classes(dataset: Dataset, rows: Sequence[NDArray[np.int64]]) -> list[str]:

@@ -139,7 +139,7 @@ CONSTRAINTS: dict[str, tuple[_Limit, str]] = {
     "scheduler.flat": (_FRACTION, "0.5"),
     "scheduler.warmup": (Number(0, 1), "0.1"),
     "scheduler.weight_decay": (OneOf(("constant", "flat_cosine")), "constant"),
-    "scheduler.pct_start": (Number(0, 1), "0.3"),
+    "scheduler.pct_start": (_FRACTION, "0.3"),
     "scheduler.cycle_momentum": (_SWITCH, "false"),
     "optimizer.rho": (Number(0, 1), "0.9"),
     "loss.output": (OneOf(("classes", "logit", "probability", "value")), "value"),

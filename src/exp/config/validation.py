@@ -18,6 +18,7 @@ from exp.config.constraints import CONSTRAINTS, example, suggest_override, viola
 from exp.config.cross_validation import check_fold, check_stratify
 from exp.config.former_names import with_new_names
 from exp.config.hydra_messages import UNKNOWN_INTERPOLATION
+from exp.config.limits import Number
 from exp.config.metric_names import chosen_metrics
 from exp.config.overrides import escape_values
 from exp.config.own_metrics import refuse_metric
@@ -59,9 +60,13 @@ def resolve_and_validate(cfg: DictConfig, accepted: set[str] | None = None) -> t
             if accepted is not None:
                 accepted.add(key)
     for key, (limit, _) in CONSTRAINTS.items():
-        found, value = _find_value(content, key)
-        if found and key not in missing and not all(limit.accepts(one) for one in list_values(value)):
-            raise violation(key, value)
+        node, name = _find_node(content, key), key.rpartition(".")[2]
+        if node is None or key in missing:
+            continue
+        if not all(limit.accepts(one) for one in list_values(node[name])):
+            raise violation(key, node[name])
+        if isinstance(limit, Number) and not limit.whole:
+            node[name] = _with_floats(node[name])
     if missing:
         raise _needed(missing[0], "needs a value")
     config = _to_object(content, Config)
@@ -143,21 +148,31 @@ def _needed(key: str, what: str) -> ConfigError:
     return ConfigError(f"{key} {what}", example(key), key=key, override=override)
 
 
-def _find_value(content: dict[str, Any], key: str) -> tuple[bool, Any]:
-    """Return whether the config has `key`, and its value.
+def _find_node(content: dict[str, Any], key: str) -> dict[str, Any] | None:
+    """Return the part of the config that has the last word of `key`; None if the config has no such key.
 
     Arguments count only if conf/ names their class: in another class the same name may mean something else.
     """
-    node: Any = content
+    node, above = cast("Any", content), content
     group, _, name = key.partition(".")
     for part in key.split("."):
         if not isinstance(node, dict) or part not in node:
-            return False, None
-        target = cast("dict[str, Any]", node).get("_target_")
+            return None
+        above = cast("dict[str, Any]", node)
+        target = above.get("_target_")
         if isinstance(target, str) and target not in _targets_in_conf() and name not in READ_BY_EXP.get(group, ()):
-            return False, None
-        node = cast("dict[str, Any]", node)[part]
-    return True, node
+            return None
+        node = above[part]
+    return above
+
+
+def _with_floats(value: Any) -> Any:
+    """Return the value with floats for its integers: PyTorch refuses some, such as 0 in betas=[0,0.999]."""
+    if isinstance(value, list):
+        return [_with_floats(item) for item in cast("list[Any]", value)]
+    if isinstance(value, dict):
+        return {key: _with_floats(item) for key, item in cast("dict[str, Any]", value).items()}
+    return float(value) if isinstance(value, int) else value
 
 
 @cache

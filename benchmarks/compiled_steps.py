@@ -1,6 +1,7 @@
 """Microseconds of CPU time a step: eager, replayed, compiled and in JAX, in windows of 256 steps, in turn, on one core.
 
-python benchmarks/compiled_steps.py                    the eight workloads of bench.py, and RealMLP
+python benchmarks/compiled_steps.py                    the eight workloads of bench.py, `middle` with weights that
+                                                       make it confident, and RealMLP
 python benchmarks/compiled_steps.py cancer --rounds 9
 
 Rows are there in the order in which they are used; nothing is evaluated or written. Each call returns the losses and
@@ -34,7 +35,8 @@ from exp.models.realmlp import RealMLP
 
 SECONDS = 0.2  # of each engine and round
 WINDOW, MAX_VALUES = 256, 2**21
-LR = 1e-5  # so small that numbers of no engine become subnormal, which is slow, however many steps it makes
+STEPS = 1200  # at least, before each engine is measured: it has compiled its loops then
+LR = 1e-5  # so small that no numbers become subnormal, which is slow, however many steps an engine makes
 HAS_JAX = importlib.util.find_spec("jax") is not None
 os.environ |= {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false", "JAX_PLATFORMS": "cpu"}
 
@@ -48,6 +50,7 @@ class Workload:
     rows: Callable[[], tuple[Tensor, Tensor]]
     batch_size: int
     optimizer: type[Optimizer] = SGD
+    lr: float = LR
 
 
 def ring() -> tuple[Tensor, Tensor]:
@@ -96,6 +99,7 @@ WORKLOADS = {
     "full 1,100": Workload(DEEP, nn.BCELoss(), ring, 1100),
     "regression 40,401": Workload(mlp(2, 3, 1, activation="sigmoid"), nn.MSELoss(), grid, 40401),
     "middle": Workload(BROAD, nn.CrossEntropyLoss(), lambda: table(7168), 256, AdamW),
+    "confident": Workload(BROAD, nn.CrossEntropyLoss(), lambda: table(7168), 256, AdamW, 0.001),
     "realmlp": Workload(real, nn.CrossEntropyLoss(label_smoothing=0.1), lambda: table(7168), 256, AdamW),
 }
 
@@ -107,7 +111,7 @@ def build(workload: Workload) -> tuple[EagerStep, Stack]:
     steps = max(1, min(WINDOW, MAX_VALUES // (rows * x.shape[1])))
     order = torch.arange(steps * rows) % len(x)
     stack = Stack.of(x[order].unflatten(0, (steps, rows)), y[order].unflatten(0, (steps, rows)))
-    return EagerStep(model, workload.criterion, workload.optimizer(model.parameters(), lr=LR)), stack
+    return EagerStep(model, workload.criterion, workload.optimizer(model.parameters(), lr=workload.lr)), stack
 
 
 def build_in_jax(name: str) -> tuple[Callable[[], object], float] | None:
@@ -130,7 +134,7 @@ def build_in_jax(name: str) -> tuple[Callable[[], object], float] | None:
         output_activation=None if names[-1] == "linear" else names[-1],
         loss=type(eager.criterion).__name__,
         optimizer=type(eager.optimizer).__name__,
-        hyperparameters={"lr": LR},
+        hyperparameters={"lr": WORKLOADS[name].lr},
         epochs=1,
         batch_size=stack.batch_size,
         shuffle=False,
@@ -165,7 +169,7 @@ def measure(name: str, rounds: int) -> None:
             began = time.perf_counter()
             step([stack.split(FIRST + 1)[0]])
             first += [time.perf_counter() - began] if engine == "compiled" else []
-            for _ in range(1 if engine == "eager" else 1200 // len(stack) + 1):  # beyond the first, slower steps
+            for _ in range(STEPS // len(stack) + 1):
                 step([stack])
             assert step.fallback_reason is None, step.fallback_reason
             part = stack.split(64)[0] if engine == "eager" else stack

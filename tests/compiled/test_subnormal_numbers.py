@@ -46,7 +46,7 @@ def test_losses_and_outputs_are_kept_and_gradients_and_momentum_are_not():
     assert is_subnormal(steps["eager"][2]).any()
     for compiled, eager in zip(steps["compiled"][:2], steps["eager"], strict=False):
         torch.testing.assert_close(compiled, eager, rtol=1e-4, atol=0)
-    assert steps["compiled"][2].abs().max() < steps["eager"][2].abs().max() / 10
+    assert not steps["compiled"][2].any()
 
 
 @pytest.mark.parametrize("optimizer", [lambda p: optim.SGD(p, lr=0.1, momentum=0.9), optim.AdamW, optim.RMSprop])

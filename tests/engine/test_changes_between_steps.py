@@ -50,7 +50,7 @@ CHANGES: dict[str, Change] = {
     "a cleared state": lambda eager: eager.optimizer.state.clear(),
     "a state of other tensors": reset_state,
     "a loaded state": lambda eager: eager.optimizer.load_state_dict(copy.deepcopy(eager.optimizer.state_dict())),
-    "an option": lambda eager: eager.optimizer.param_groups[0].update(weight_decay=0.5),
+    "an option": lambda eager: eager.optimizer.param_groups[0].update(maximize=True, lr=0.001),
     "a step hook": lambda eager: eager.optimizer.register_step_post_hook(
         lambda one, *_: one.param_groups[0]["params"][0].mul_(0.5)
     ),

@@ -14,8 +14,8 @@ _BYTES = {FLOAT: 4, LONG: 8, BOOL: 1}
 
 
 def print_library(
-    kernels: Sequence[Kernel],
-    first_flushed: int,
+    forward: Sequence[Kernel],
+    backward: Sequence[Kernel],
     batch_size: int,
     arguments: Sequence[Buffer],
     per_step: Sequence[Buffer],
@@ -24,13 +24,15 @@ def print_library(
     """Return the source of the library.
 
     Args:
-        first_flushed: The number of the first kernel whose subnormal results are made 0: those of gradients and
-            updates, where they arise in numbers (a confident model, a momentum without gradients) and mean nothing.
+        forward: The kernels that a step begins with.
+        backward: Those after them, of gradients, buffers and updates. Their results below 1.2e-38 are 0: there such
+            numbers are frequent (a confident model, a momentum without gradients), slow, and too small to matter.
         arguments: The tensors, in the order in which their addresses are passed: first x and y, last losses and
             outputs.
         per_step: Those that have other elements for each step, besides x and y.
         numbers: How many numbers each update takes.
     """
+    kernels = [*forward, *backward]
     offsets, size = _plan_memory(kernels)
     batch, others, loss = arguments[:2], arguments[2:], arguments[-2]
     copies: list[str] = []
@@ -49,7 +51,7 @@ def print_library(
         head = f"static inline void kernel_{number}({_GIVEN}, {given}) {{"
         functions += [f"/* {kernel.title} */", head, *(f"    {line}" for line in kernel.lines), "}", ""]
         passed = [f"({C_TYPES[one.type]} *)(work + {offsets[one]})" if one.is_work else one.name for one in buffers]
-        if number == first_flushed:
+        if number == len(forward):
             calls.append("        set_float_mode(flushing);")
         calls.append(f"        kernel_{number}(floats, numbers, sgemm, {', '.join(passed)});")
     return "\n".join(
@@ -64,7 +66,7 @@ def print_library(
             "             const float *floats, const float *numbers, char *work, sgemm_function *sgemm) {",
             *(f"    const {C_TYPES[one.type]} *{one.name}_rows = tensors[{at}];" for at, one in enumerate(batch)),
             *(f"    {C_TYPES[one.type]} *{one.name} = tensors[{at}];" for at, one in enumerate(others, 2)),
-            "    const uint64_t mode = get_float_mode(), flushing = mode | FLUSH_SUBNORMALS;",
+            "    const uint32_t mode = get_float_mode(), flushing = mode | FLUSH_SUBNORMALS;",
             "    int64_t has_nan = 0;",
             "    for (int64_t step = 0; step < steps; step++) {",
             *copies,

@@ -22,7 +22,8 @@ from exp.engine.update_functions import PLAIN
 from exp.engine.updates import UNSUPPORTED, BareUpdate, UpdateKey
 from exp.errors import first_line
 
-# An update divides by this and the root of a mean square. Of a smaller one, a square that became 0 would show.
+# An update divides by the sum of this and the root of a mean square. With a smaller one, squares that became 0 would
+# show.
 _SMALLEST_EPS = 1e-14
 
 

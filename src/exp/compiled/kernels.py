@@ -117,11 +117,7 @@ class Kernels:
             self._reduce(value, array)
         elif value.operator == "product":
             a, b = map(self.array, value.operands)
-            if _is_narrow(a, b):
-                array = Array.whole(array.buffer, _transposed(array).shape)
-                self._multiply(_transposed(b), _transposed(a), array)
-                return _transposed(array)
-            self._multiply(a, b, array)
+            array = self._multiply(a, b, array)
         elif value.operator == "cat":
             dim, start = int(value.numbers[0]), 0
             for part in (part for part in value.operands if part.size):
@@ -146,10 +142,18 @@ class Kernels:
         lines, reads = sum_terms(self._elements, term, operand.shape, reduced, value.type, value.operator == "amax")
         self.kernels.append(Kernel(title, lines, reads, {target.buffer}))
 
-    def _multiply(self, a: Array, b: Array, target: Array) -> None:
-        """Small matrices are multiplied by loops, larger ones in tiles, and large ones by the BLAS."""
+    def _multiply(self, a: Array, b: Array, target: Array) -> Array:
+        """Multiply small matrices by loops, larger ones in tiles, and large ones by the BLAS.
+
+        Returns:
+            The product: `target`, or its buffer as the transposed of a transposed product. That has many columns where
+            the product has few, and is chosen where the terms of neighbouring rows are neighbours in memory.
+        """
         (*batch, m, n), k = target.shape, a.shape[-1]
         title, work = f"product {list(a.shape)} by {list(b.shape)}", m * n * k
+        if work >= _MIN_TILED and 1 < n < _MIN_COLUMNS <= m and a.strides[-2] == 1:
+            turned = Array.whole(target.buffer, (*batch, n, m))
+            return _transposed(self._multiply(_transposed(b), _transposed(a), turned))
 
         def term(elements: Elements, index: Sequence[Index]) -> tuple[str, str]:
             *first, i, j, p = index
@@ -159,7 +163,7 @@ class Kernels:
         if work < _MIN_TILED or min(m, k) == 1 or n < _MIN_COLUMNS:
             lines, reads = sum_terms(self._elements, term, [*batch, m, n, k], [len(batch) + 2], FLOAT)
             self.kernels.append(Kernel(title, lines, reads, {target.buffer}))
-            return
+            return target
         is_large = work >= (_MIN_BLAS if torch.get_num_threads() == 1 else _MIN_BLAS_OF_THREADS)
         by_blas = is_large and _has_unit_stride(a) and _has_unit_stride(b)
         loops = merge_loops(batch, identity(len(batch)))
@@ -171,6 +175,7 @@ class Kernels:
         function = "multiply_by_blas(sgemm, " if by_blas else "multiply("
         call = f"{function}{m}, {n}, {k}, {', '.join(corners)});"
         self.kernels.append(Kernel(title, loops.nest(loops.kept, [call]), {a.buffer, b.buffer}, {target.buffer}))
+        return target
 
     def _scatter(self, value: Value, target: Array) -> None:
         (rows, chosen), (count, width) = value.operands, value.shape
@@ -182,15 +187,6 @@ class Kernels:
         zeros = f"memset({target.buffer.name}, 0, {4 * count * width});"
         title = f"scatter_add {list(rows.shape)} to {list(value.shape)}"
         self.kernels.append(Kernel(title, [zeros, *loops.nest([0, 1], lines)], elements.reads, {target.buffer}))
-
-
-def _is_narrow(a: Array, b: Array) -> bool:
-    """Return whether a product has few columns, and its sums for neighbouring rows are next to each other in memory.
-
-    Then many rows are computed at a time, as the columns of the transposed product.
-    """
-    (*_, m, k), n = a.shape, b.shape[-1]
-    return 1 < n < _MIN_COLUMNS <= m and m * n * k >= _MIN_TILED and a.strides[-2] == 1
 
 
 def _transposed(array: Array) -> Array:

@@ -25,8 +25,8 @@ from exp.engine.updates import BareUpdate
 # How far an update may be from the eager one, in units of the largest, and the loss, in units of itself.
 TOLERANCE = 1e-5
 
-# Or so far: in compiled gradients and updates, products and sums below 1.2e-38 are 0, perhaps of many rows.
-_SMALLEST = 1e-30
+# Or so far: what is added up in compiled gradients and updates is 0 if it is below 1.2e-38, perhaps for 10,000 rows.
+_SMALLEST = 1e-34
 
 # Or so many times as far as steps with other roundings are: how many are made at most, and by how much they move.
 _FACTOR, _SAMPLES, _MOVED_BY = 4, 4, 4 * 2.0**-24
@@ -154,7 +154,7 @@ def _first_difference(ours: Results, theirs: Results, samples: Sequence[Results]
     """Return what differs by more than the tolerance, and by more than the samples differ from the first of them."""
     for name, value in theirs.items():
         distance, unit = _distance(ours[name], value), _largest(value)
-        near = TOLERANCE * unit + _SMALLEST
+        near = TOLERANCE * unit + (0.0 if name == "loss" else _SMALLEST)
         spread = torch.zeros_like(distance)
         for sample in samples[1:]:
             spread = spread.maximum(_distance(sample[name], samples[0][name]).nan_to_num(0.0, 0.0))

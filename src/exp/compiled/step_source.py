@@ -28,13 +28,13 @@ def make_source(step: CoreStep, recording: Recording, groups: Sequence[GroupUpda
     loss, outputs = Buffer("losses", 1), Buffer("outputs", step.output.size)
     kernels = Kernels(dict(enumerate([*inputs, *states])) | {-1 - at: buffer for at, buffer in enumerate(draws)})
     # The last layers' gradients first: then what they are computed from is in the cache, and its memory is soon free.
-    forward, backward = [step.loss, step.output], [*reversed(step.gradients), *step.written.values()]
-    kernels.plan([*forward, *backward])
+    forward, gradients = [step.loss, step.output, *step.written.values()], [*reversed(step.gradients)]
+    kernels.plan([*forward, *gradients])
     kernels.add(forward)
     kernels.assign("loss", [(Array.whole(loss, step.loss.shape), step.loss)])
     kernels.assign("outputs", [(Array.whole(outputs, step.output.shape), step.output)])
-    first_flushed = len(kernels.kernels)
-    kernels.add(backward)
+    count = len(kernels.kernels)
+    kernels.add(gradients)
     changed = {inputs[number] for number in step.written} | set(inputs[2 : 2 + len(step.gradients)])
     for gradient in step.gradients:  # before anything changes
         if kernels.reads(gradient) & changed:
@@ -46,7 +46,8 @@ def make_source(step: CoreStep, recording: Recording, groups: Sequence[GroupUpda
     _add_updates(kernels, step.gradients, groups, len(inputs))
     arguments, per_step = [*inputs, *draws, *states, loss, outputs], [*draws, loss, outputs]
     numbers = sum(2 * count_numbers(group) for group in groups)
-    return print_library(kernels.kernels, first_flushed, recording.batch_size, arguments, per_step, numbers)
+    before, after = kernels.kernels[:count], kernels.kernels[count:]
+    return print_library(before, after, recording.batch_size, arguments, per_step, numbers)
 
 
 def _add_updates(kernels: Kernels, gradients: Sequence[Value], groups: Sequence[GroupUpdate], state: int) -> None:

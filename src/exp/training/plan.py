@@ -71,8 +71,8 @@ _MIN_SECONDS_BETWEEN_SAVES = 1.0
 MAX_EVALUATIONS = 250
 
 
-# Rows of all the steps of one call, whose outputs are kept until its end. With a quarter of them, runs with 40,000 rows
-# a step took 1.15 times as long, and compiled ones 1.4 times; with four times as many, which no cache holds, 1.1 times.
+# Rows of all the steps of one call, whose outputs are kept until its end. A call costs as much as some small steps; the
+# outputs of more rows would leave the cache before their metrics are computed.
 _MAX_ROWS_PER_CALL = 2**18
 
 

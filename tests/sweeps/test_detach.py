@@ -3,8 +3,10 @@
 import csv
 import json
 import os
+import resource
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import forking
 import psutil
 import pytest
 
+from exp.cli.detach import start_detached
 from exp.errors import ConfigError
 from exp.results import heartbeat
 from exp.results.run_folder import refuse_links
@@ -156,14 +159,34 @@ def test_a_link_inside_the_folder_may_stay_there(tmp_path: Path):
         refuse_links(tmp_path / "sweep")
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no file that behaves like one on a full disk")
-def test_a_full_disk_is_an_error_with_the_file_and_starts_nothing(tmp_path: Path):
-    """The log of a sweep can be opened on a full disk, and nothing that the sweep says is written to it."""
-    (tmp_path / "sweep").mkdir()
-    (tmp_path / "sweep/sweep.log").symlink_to("/dev/full")
-    done = exp_in(tmp_path, *LINE, "sweep.detach=true", "sweep.workers=0")
+def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path: Path):
+    """Files can be opened, and take nothing: here each may have no bytes."""
+    full = "import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)); os.execv(sys.executable, "
+    words = ["-m", "exp", *LINE, "sweep.detach=true", "sweep.workers=0"]
+    done = subprocess.run(
+        [sys.executable, "-c", f"{full}[sys.executable, *sys.argv[1:]])", *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        "exp: hydra.sweep.dir=sweep: no space left on device: sweep/sweep.log\n  try: free some space on the disk\n"
+        "exp: the sweep ended with code 1, and wrote nothing to sweep/sweep.log\n"
+        "  try: sweep.detach=false, which prints the reason\n"
     )
-    assert not (tmp_path / "sweep/0").exists()
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_a_log_that_cannot_be_opened_is_kept(tmp_path: Path):
+    """It is that of an earlier launch of the sweep, which is resumed."""
+    log = tmp_path / "sweep.log"
+    log.write_text("earlier\n")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        with pytest.raises(OSError, match="Too many open files") as caught:
+            start_detached([], tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert caught.value.filename == str(log)
+    assert log.read_text() == "earlier\n"

@@ -60,17 +60,13 @@ def start_detached(arguments: Sequence[str], folder: Path) -> int:
         OSError: The folder or its log cannot be written.
     """
     new = new_folder.create(folder)
-    log, start = folder / SWEEP_LOG, 0
+    log = folder / SWEEP_LOG
     try:
-        with log.open("ab", buffering=0) as file:
+        with log.open("ab") as file:
             start = file.tell()
-            file.write(b"\n")  # a full disk lets files be opened, and the sweep could say nothing
-            file.truncate(start)
-    except OSError as error:
-        if start == 0:
-            log.unlink(missing_ok=True)
+    except OSError:
         new_folder.remove_empty(new)
-        raise OSError(error.errno, error.strerror, str(log)) from error
+        raise
     to_log = (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_APPEND, 0o666)
     pid = os.posix_spawn(
         sys.executable,
@@ -91,8 +87,11 @@ def start_detached(arguments: Sequence[str], folder: Path) -> int:
         return 0
     with log.open("rb") as file:
         file.seek(start)
-        text = file.read().decode(errors="replace") or f"exp: the sweep ended, and could not write to {log}\n" * bool(
-            code
+        text = file.read().decode(errors="replace")
+    if not text and code:  # a full disk lets files be opened, and takes nothing
+        text = (
+            f"exp: the sweep ended with code {code}, and wrote nothing to {display_path(log)}\n"
+            "  try: sweep.detach=false, which prints the reason\n"
         )
     (sys.stderr if code else sys.stdout).write(text)
     if code and not _has_begun(pid, folder):

@@ -147,3 +147,12 @@ def test_of_files_that_are_not_all_written_none_is_left(tmp_path: Path):
         write()
     assert error.value.filename == f"{tmp_path}/model.onnx.data"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("parent", ["missing", "file"])
+def test_where_no_folder_can_be_made_a_refusal_names_what_was_meant(tmp_path: Path, parent: str):
+    (tmp_path / "file").touch()
+    path = tmp_path / parent / "model.onnx"
+    with pytest.raises(OSError, match=r"No such|Not a directory") as error, moved_together(path):
+        pass
+    assert error.value.filename == str(path)

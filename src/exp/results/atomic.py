@@ -46,7 +46,12 @@ def moved_together(path: Path) -> Generator[Path]:
     It is in a temporary folder beside `path`, and all that was written in it is moved beside `path` when the context
     exits: `path` last. If the context raises, nothing is moved. An OSError names the place that was meant.
     """
-    with tempfile.TemporaryDirectory(prefix=".exp.", dir=path.parent) as temporary:
+    try:
+        folder = tempfile.TemporaryDirectory(prefix=".exp.", dir=path.parent)
+    except OSError as error:
+        error.filename = str(path)
+        raise
+    with folder as temporary:
         place = Path(temporary, path.name)
         try:
             yield place

@@ -84,6 +84,16 @@ def test_quantile_transforms_new_rows_as_scikit_learn_does():
 
 
 @pytest.mark.parametrize("kind", SCALERS)
+@pytest.mark.parametrize("power", [-300, -100, -40, 40, 100])
+def test_the_unit_of_a_column_does_not_matter(kind: str, power: int):
+    x, unit = table(), 2.0**power  # a power of two, so that nothing is rounded
+    z = SCALERS[kind].fit(x).transform(x * 1.5)
+    in_unit = SCALERS[kind].fit(x * unit)
+    assert (in_unit.transform(x * 1.5 * unit) == z).all()
+    assert np.allclose(in_unit.restore(z) / unit, SCALERS[kind].fit(x).restore(z), rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("kind", SCALERS)
 @given(x=TABLES)
 @settings(max_examples=40)
 def test_every_table_is_scaled_to_finite_numbers_and_kept_by_json(kind: str, x: np.ndarray):

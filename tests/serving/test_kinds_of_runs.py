@@ -37,7 +37,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.savez("sequences.npz", x=rng.normal(size=(80, 6, 3)), y=rng.normal(size=80))
     np.savez("labels.npz", x=x, y=(x[:, :3] + rng.normal(size=(120, 3)) > 0).astype(int))
     words = rng.choice(["u", "v", "w", "rare 1", "rare 2"], 120, p=[0.3, 0.3, 0.3, 0.05, 0.05])
-    columns = {"a": x[:, 0], "w": words, "g": np.where(rng.random(120) < 0.2, np.nan, x[:, 1])}
+    columns = {"a": x[:, 0], "t": x[:, 2] * 1e-9, "w": words, "g": np.where(rng.random(120) < 0.2, np.nan, x[:, 1])}
     targets = {"y": np.exp(x[:, 0]), "z": x[:, 1] * 1000, "c": np.where(x[:, 0] + x[:, 3] > 0, "p", "n")}
     pd.DataFrame({**columns, **targets}).to_csv("t.csv", index=False)
 

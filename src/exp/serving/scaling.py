@@ -13,8 +13,8 @@ from exp.data.scalers.scaler import Scaler
 from exp.data.scalers.standard import StandardScaler
 from exp.errors import ConfigError
 
-# Of scikit-learn's QuantileTransformer: this close to an end, a value counts as the end.
-_BOUND = 1e-7
+# Of scikit-learn's QuantileTransformer: ranks this close to 0 or 1 are clipped, as those have no normal quantile.
+_BOUND = 1e-7 - float(np.spacing(1.0))
 
 # Coefficients of Wichura, 1988, "Algorithm AS 241", highest power first: above and below the line of a fraction, for
 # probabilities near a half, and for others.
@@ -115,8 +115,7 @@ class _Quantile(nn.Module):
     def __init__(self, quantiles: np.ndarray) -> None:
         super().__init__()
         # Buffers: ONNX files would have Python's numbers in float32.
-        bound = _BOUND - float(np.spacing(1.0))
-        self.register_buffer("bounds", torch.tensor([_BOUND, bound, 1.0 - bound], dtype=torch.float64))
+        self.register_buffer("bounds", torch.tensor([_BOUND, 1.0 - _BOUND], dtype=torch.float64))
         coefficients = [_CENTRE_ABOVE, _CENTRE_BELOW, _TAIL_ABOVE, _TAIL_BELOW]
         self.register_buffer("coefficients", torch.tensor(coefficients, dtype=torch.float64))
         self.register_buffer("middle", torch.tensor([0.180625, 1.6, 0.425], dtype=torch.float64))
@@ -128,9 +127,9 @@ class _Quantile(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         p = 0.5 * (self._rank(x, from_above=False) + self._rank(x, from_above=True))
-        p = torch.where(x + self.bounds[0] > self.last, 1.0, p)
-        p = torch.where(x - self.bounds[0] < self.first, 0.0, p)
-        z = self._normal_quantile(torch.minimum(torch.maximum(p, self.bounds[1]), self.bounds[2]))
+        p = torch.where(x >= self.last, 1.0, p)
+        p = torch.where(x <= self.first, 0.0, p)
+        z = self._normal_quantile(torch.minimum(torch.maximum(p, self.bounds[0]), self.bounds[1]))
         return torch.where(self.first == self.last, 0.0, z)  # constant in the training rows
 
     def _rank(self, x: Tensor, from_above: bool) -> Tensor:

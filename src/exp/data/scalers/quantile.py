@@ -14,6 +14,10 @@ from exp.data.scalers.scaler import Scaler
 # Added to the training rows, so that equal values do not make a quantile function with steps.
 _NOISE = 1e-5
 
+# scikit-learn takes a value within 1e-7 of the smallest or largest for that one, whatever the unit of the column is:
+# it gets the values times _UNIT, a power of two, which rounds none. _BEYOND is further out than any of them.
+_UNIT, _BEYOND = 2.0**400, 1e300
+
 
 @dataclass(frozen=True)
 class QuantileScaler(Scaler):
@@ -44,19 +48,23 @@ class QuantileScaler(Scaler):
         from sklearn.preprocessing import QuantileTransformer
 
         transformer: Any = QuantileTransformer(n_quantiles=len(self.quantiles), output_distribution="normal")
-        transformer.quantiles_ = np.array(self.quantiles)
+        transformer.quantiles_ = np.array(self.quantiles) * _UNIT
         transformer.n_quantiles_ = len(self.quantiles)
         transformer.references_ = np.linspace(0, 1, len(self.quantiles), endpoint=True)
         transformer.n_features_in_ = transformer.quantiles_.shape[1]
         return transformer
 
     def transform(self, x: Floats) -> Floats:
-        z = self._transformer.transform(x)
-        z[:, np.array(self.quantiles[0]) == np.array(self.quantiles[-1])] = 0.0  # constant in the training rows
+        first, last = np.array(self.quantiles[0]), np.array(self.quantiles[-1])
+        in_unit = np.clip(x, first, last) * _UNIT
+        np.copyto(in_unit, -_BEYOND, where=x <= first)
+        np.copyto(in_unit, _BEYOND, where=x >= last)
+        z = self._transformer.transform(in_unit)
+        z[:, first == last] = 0.0  # constant in the training rows
         return z
 
     def restore(self, z: Floats) -> Floats:
-        return self._transformer.inverse_transform(z)
+        return self._transformer.inverse_transform(z) / _UNIT
 
     def distance(self, x: Floats) -> Floats:
         return RobustScaler.fit(np.array(self.quantiles)).distance(x)

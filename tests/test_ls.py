@@ -256,10 +256,24 @@ def test_a_sweep_of_which_no_job_finished_has_no_value_of_what_its_jobs_vary(pla
     assert [one.folder for one in list_runs(tmp_path, ["optimizer.lr<0.1"]).lines] == [str(tmp_path / "run")]
     (line,) = (run for run in document(tmp_path)["runs"] if run["kind"] == "sweep")
     assert line["values"] == {"optimizer.lr": None}
-    record = tmp_path / "sweep/sweep.json"
-    record.write_text(json.dumps({**json.loads(record.read_text()), "varied": ["optimizer"]}))
+
+
+def test_a_sweep_over_options_has_only_what_was_typed_before_a_job_finished(tmp_path: Path):
+    """An experiment chooses options of other groups, too; a search does not know what its next trial takes."""
+    words = ["dataset=xor", "experiment=realmlp,realmlp_s", "epochs=1", "scheduler=none", "figures=false"]
+    assert exp_in(tmp_path, "-m", *words, "sweep.workers=0", "hydra.sweep.dir=sweep").returncode == 0
+    assert read_listed(tmp_path / "sweep").choices["experiment"] in ("realmlp", "realmlp_s")
+    for job in "01":
+        path = tmp_path / "sweep" / job / "summary.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "status": "died", "final": {}}))
     sweep = read_listed(tmp_path / "sweep")
-    assert not [key for key in (*sweep.config, *sweep.choices) if key.startswith("optimizer")]
+    assert sweep.choices == {"dataset": "xor", "scheduler": "none"}
+    assert (sweep.config["epochs"], sweep.config.get("model.dropout"), sweep.decided) == (1, None, {})
+    record = tmp_path / "sweep/sweep.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "varied": []}))  # of a first trial
+    words_of = tmp_path / "sweep/multirun.yaml"
+    words_of.write_text(words_of.read_text().replace("- epochs=1", "- epochs=choice(1,2)"))
+    assert "epochs" not in read_listed(tmp_path / "sweep").config
 
 
 def test_runs_are_listed_by_the_engine_that_made_their_steps(place: Path, tmp_path: Path):

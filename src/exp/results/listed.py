@@ -9,7 +9,7 @@ from typing import Any
 from yaml import YAMLError
 
 from exp.config.former_names import rename_overrides
-from exp.config.overrides import override_key
+from exp.config.overrides import override_key, parse_override
 from exp.config.schema import choices_of
 from exp.errors import ConfigError
 from exp.results import metrics_csv, summary, sweep_json
@@ -18,7 +18,7 @@ from exp.results.choice_means import mean_metrics
 from exp.results.find_runs import job_folders
 from exp.results.flat_config import read_flat_config
 from exp.results.repeats import REPEATED
-from exp.results.run_folder import HYDRA_SETTINGS, is_sweep, read_overrides
+from exp.results.run_folder import HYDRA_SETTINGS, is_sweep, read_overrides, read_sweep_overrides
 from exp.results.sweep_csv import SPLITS
 from exp.results.sweep_status import read_sweep_status
 from exp.results.yaml_file import read_value
@@ -28,7 +28,7 @@ from exp.results.yaml_file import read_value
 class Listed:
     """What a list says of one run, job or sweep. A sweep has the means of its best choice.
 
-    Its settings are those of the first job of that choice; before a job finished, those that its jobs have in common.
+    Its settings are those of the first job of that choice; before a job finished, those that its jobs do not vary.
 
     Attributes:
         folder: Its folder, as the commands take it.
@@ -61,7 +61,7 @@ class Listed:
     seconds: float | None
     choices: Mapping[str, str]
     config: Mapping[str, Any] = field(repr=False)
-    typed: Collection[str] = field(repr=False)
+    typed: frozenset[str] = field(repr=False)
     metric: str | None
     metrics: Mapping[str, float]
     jobs: Mapping[str, int] | None = None
@@ -130,11 +130,14 @@ def _read_sweep(folder: Path) -> Listed:
     shown = best or next(iter(jobs), None)
     run = None if shown is None else _read_run(shown)
     contents = [summary.read(folder / job) for job in members]
-    varied = frozenset(record.get("varied", ()) if best is None else ())  # the first job is one of several choices
-
-    def own(settings: Mapping[str, Any]) -> dict[str, Any]:
-        return {key: value for key, value in settings.items() if varied.isdisjoint((key, key.partition(".")[0]))}
-
+    choices: Mapping[str, str] = {} if run is None else run.choices
+    config: Mapping[str, Any] = {} if run is None else run.config
+    if run is not None and best is None:  # the first job is one of several choices
+        swept = run.typed - _read_fixed(folder)
+        if not swept.isdisjoint(choices):  # an option may choose those of other groups
+            choices = {group: option for group, option in choices.items() if group in run.typed - swept}
+        varied = swept.union(record.get("varied", ()))
+        config = {key: value for key, value in config.items() if varied.isdisjoint((key, key.partition(".")[0]))}
     return Listed(
         folder=str(folder),
         kind="sweep",
@@ -144,15 +147,15 @@ def _read_sweep(folder: Path) -> Listed:
         status=status.status,
         began=_valid_time(status.process.began) or _earliest(_read_began(job, summary.read(job)) for job in jobs),
         seconds=status.seconds,
-        choices={} if run is None else own(run.choices),
-        config={} if run is None else own(run.config),
+        choices=choices,
+        config=config,
         typed=frozenset() if run is None else run.typed,
         metric=status.metric,
         metrics=mean_metrics(folder, members),
         jobs=status.jobs,
         best_job=None if best is None else str(best),
         repeated=[key for key in REPEATED if key in record.get("varied", ())],
-        decided={} if run is None else own(run.decided),
+        decided={} if run is None or best is None else run.decided,
         engines=_known(contents, "engine_used"),
         fingerprints=_known(contents, "data_sha256"),
         splits=_known(contents, "split_sha256"),
@@ -181,6 +184,15 @@ def _read_typed(folder: Path, content: Mapping[str, Any]) -> list[str]:
         return read_overrides(folder)
     except ConfigError:
         return []
+
+
+def _read_fixed(sweep: Path) -> set[str]:
+    """Return the keys to which the command line of a sweep gave one value; none if it cannot be read."""
+    try:
+        parsed = map(parse_override, read_sweep_overrides(sweep))
+        return {one.key_or_group for one in parsed if one is not None and not one.is_sweep_override()}
+    except ConfigError:
+        return set()
 
 
 def _read_metrics(folder: Path, content: Mapping[str, Any]) -> dict[str, float]:

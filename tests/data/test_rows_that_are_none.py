@@ -1,16 +1,18 @@
-"""Rows that are none, such as units below the names or a total at the end, do not become classes in silence."""
+"""Rows that are no observations, such as a total at the end or units below the names, are named."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from exp.data.files import table
+from exp.data.dataset import Dataset
+from exp.data.files import arrays, table
 from exp.data.folds import Fold
 from exp.data.prepare import prepare
 
-ROWS = 60
+ROWS, START = 60, "classes with one row, too few to learn and to evaluate: "
 FRAME = pd.DataFrame(
     {
         "a": np.random.default_rng(0).normal(size=ROWS).round(3),
@@ -25,50 +27,67 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def notes_of(top: list[list[str]], end: list[list[str]], target: str, **options: object) -> list[str]:
+def read(top: list[list[str]], end: list[list[str]], target: str, **options: Any) -> Dataset:
     added = [pd.DataFrame(rows, columns=FRAME.columns) for rows in (top, end)]
     pd.concat([added[0], FRAME, added[1]]).to_csv("t.csv", index=False)
-    return [*prepare(table("t.csv", target, **options), (0.6, 0.2, 0.2), "none", 0).notes]  # pyright: ignore
+    return table("t.csv", target, **options)
 
 
-@pytest.mark.parametrize(("word", "quoted"), [("Total", "[Total]"), ("kind of", "[kind of]"), ("(m, s)", '["(m, s)"]')])
-@pytest.mark.parametrize("is_end", [True, False])
-def test_a_class_of_words_with_one_row_is_named(word: str, quoted: str, is_end: bool):
-    rows = [["1", word, "1"]]
-    found = notes_of([] if is_end else rows, rows if is_end else [], "word")
-    row, fix = (61 if is_end else 1), f"'dataset.na_values={quoted}'"
-    assert f"classes with one row: {word!r} (row {row}); to leave them out: {fix}" in found
-    left = notes_of([] if is_end else rows, rows if is_end else [], "word", na_values=[word])
-    assert "left out 1 of 61 rows: word is empty" in left
-    assert not any("one row" in note for note in left)
+def class_notes(dataset: Dataset, fold: Fold | None = None, seed: int = 0) -> list[str]:
+    notes = prepare(dataset, (0.6, 0.2, 0.2), "none", seed, fold=fold).notes
+    return [note for note in notes if "class" in note]
 
 
-def test_words_among_classes_that_are_numbers_are_named():
-    rows = [["m", "", "scale"], ["", "q", "Sum"], ["", "q", "Sum"]]
-    (note,) = (note for note in notes_of(rows, [], "grade") if "among" in note)
-    listed, fix = "'scale' in row 1, 'Sum' in row 2", "'dataset.na_values=[scale,Sum]'"
-    assert note == f"target 'grade': words among numbers are classes of their own: {listed}; to leave them out: {fix}"
-    assert not any("class" in note for note in notes_of(rows, [], "grade", na_values=["scale", "Sum"]))
+@pytest.mark.parametrize("target", ["word", "grade"])
+@pytest.mark.parametrize("word", ["Total", "(m, s)", "600"])
+@pytest.mark.parametrize("task", ["auto", "classes"])
+def test_a_class_of_one_row_is_named_once_whatever_split_it_is_in(target: str, word: str, task: str):
+    row = ["1", word, word]
+    for top, end, number in (([row], [], 1), ([], [row], 61)):
+        dataset = read(top, end, target, task=task)
+        expected = f"{START}{word!r} (row {number}); to leave them out: a file without these rows"
+        assert all(class_notes(dataset, seed=seed) == [expected] for seed in range(8))
 
 
-def test_a_number_that_is_a_class_of_one_row_is_named_without_leaving_out_its_value():
-    (note,) = (note for note in notes_of([], [["1", "p", "600"]], "grade") if "class" in note)
-    assert note == "classes with one row: '600' (row 61); for numbers: dataset.task=regression"
+def test_numbers_and_words_of_one_row_are_one_note():
+    ends = [["1", "p", word] for word in ("Total", "A", "A", "7")]
+    assert class_notes(read([], ends, "grade")) == [
+        f"{START}'7' (row 64), 'Total' (row 61); to leave them out: a file without these rows"
+    ]
 
 
-def test_folds_have_a_note_of_their_own_and_many_single_classes_are_one_note():
-    rows = [["1", word, "1"] for word in "abcdefg"]
-    (note,) = (note for note in notes_of([], rows, "word") if "one row" in note)
-    assert note.startswith("classes with one row: 'a' (row 61), 'b' (row 62), ")
-    assert note.endswith(" and 2 more; to leave them out: 'dataset.na_values=[a,b,c,d,e,f,g]'")
-    of_fold = prepare(table("t.csv", "word"), (0.6, 0.2, 0.2), "none", 0, fold=Fold(1, 3)).notes
-    assert not any("one row" in note for note in of_fold)
-    assert any("classes with fewer rows than folds=3" in note for note in of_fold)
+def test_the_file_of_a_row_is_named():
+    FRAME.to_csv("train.csv", index=False)
+    pd.DataFrame([["1", "p", "1"], ["2", "q", "1"], ["3", "Total", "1"]], columns=FRAME.columns).to_csv(
+        "t.csv", index=False
+    )
+    found = class_notes(table("train.csv", "word", test_path="t.csv"))
+    assert found == [f"{START}'Total' (row 3 of dataset.test_path); to leave them out: a file without these rows"]
+
+
+def test_thousands_of_classes_with_one_row_make_a_short_note_and_folds_have_one_of_their_own():
+    rows = [["1", f"w{number}", "1"] for number in range(2000)]
+    (note,) = class_notes(read([], rows, "word", task="classes"))
+    assert note.startswith(f"{START}'w0' (row 61), 'w1' (row 62), ")
+    assert note.endswith(" and 1995 more; to leave them out: a file without these rows")
+    of_fold = class_notes(table("t.csv", "word", task="classes"), Fold(1, 3))
+    starts = "no training row has the class 'w", "classes with fewer rows than folds=3: 'w0' (1), "
+    assert [note.startswith(start) for note, start in zip(of_fold, starts, strict=True)] == [True, True]
+    assert all(" more" in note and len(note) < 300 for note in of_fold)
+
+
+def test_arrays_of_which_rows_weigh_nothing_have_the_same_note():
+    y = np.arange(ROWS) % 2
+    y[[7, 20]] = 2
+    np.savez("a.npz", x=np.random.default_rng(0).normal(size=(ROWS, 2)), y=y, w=np.arange(ROWS) != 20)
+    found = class_notes(arrays("a.npz", weight="w"))
+    assert found == [f"{START}'2' (row 8); to leave them out: a file without these rows"]
 
 
 def test_classes_of_several_rows_and_numbers_have_no_note():
+    assert class_notes(read([], [["1", "p", "X"]] * 40, "grade")) == []
     for target in ("word", "grade", "a"):
-        assert not any("class" in note for note in notes_of([], [], target))
+        assert class_notes(read([], [], target)) == []
 
 
 def numbers(rows: int = 40) -> pd.DataFrame:
@@ -77,25 +96,25 @@ def numbers(rows: int = 40) -> pd.DataFrame:
     return pd.DataFrame({**columns, "word": ["p", "q"] * (rows // 2), "sparse": [0] * (rows - 1) + [1]})
 
 
-def totals_of(frame: pd.DataFrame, target: str, **options: object) -> list[str]:
+def totals_of(frame: pd.DataFrame, target: str) -> list[str]:
     frame.to_csv("t.csv", index=False)
-    notes = prepare(table("t.csv", target, **options), (0.6, 0.2, 0.2), "none", 0).notes  # pyright: ignore
+    notes = prepare(table("t.csv", target), (0.6, 0.2, 0.2), "none", 0).notes
     return [note for note in notes if "sums" in note]
 
 
 @pytest.mark.parametrize("word", ["Total", "Summe", "p"])
-def test_a_total_among_the_rows_is_named_by_its_sums(word: str):
-    frame = numbers()
+@pytest.mark.parametrize("rows", [40, 400])
+def test_a_total_among_the_rows_is_named_by_its_sums(word: str, rows: int):
+    frame = numbers(rows)
     total = frame.sum(numeric_only=True).round(9)
     frame.loc[len(frame)] = {**total, "word": word}
-    (note,) = totals_of(frame, "y")
-    what = "row 41, the last one, holds the sums of the rows above it in a, b, y"
-    assert note == f"{what}: to leave it out: 'dataset.na_values=[{total['y']}]'"
-    assert totals_of(frame, "y", na_values=[total["y"]]) == []
-    (note,) = totals_of(frame.assign(y=["u", "v"] * 20 + ["u"]), "y")
-    assert (
-        note == "row 41, the last one, holds the sums of the rows above it in a, b: to leave it out: a file without it"
-    )
+    what = f"row {rows + 1}, the last one, holds the sums of the rows above it in"
+    fix = "to leave it out: a file without it"
+    assert totals_of(frame, "y") == [f"{what} a, b, y; {fix}"]
+    assert totals_of(frame.map(lambda cell: f"${cell:,.9f}" if isinstance(cell, float) else cell), "y") == [
+        f"{what} a, b, y; {fix}"
+    ]
+    assert totals_of(frame.assign(y=["u", "v"] * (rows // 2) + ["u"]), "y") == [f"{what} a, b; {fix}"]
 
 
 def test_rows_that_are_no_total_have_no_such_note():

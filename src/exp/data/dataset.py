@@ -19,6 +19,9 @@ from exp.data.mapped.scratch import Scratch
 from exp.data.user_dataset import is_torch_dataset, read_rows
 from exp.errors import DataError, pluralize
 
+# The file of each part, if every part has its own.
+FILES = {-1: "path", 1: "val_path", 2: "test_path"}
+
 
 @dataclass(frozen=True)
 class TargetColumn:
@@ -56,6 +59,13 @@ class Dataset:
     weight_notation: Notation = PLAIN
     targets: tuple[TargetColumn, ...] = ()  # each of several target columns; `target` is then all their names
     shape: tuple[int, ...] = ()  # of a row that is a sequence [T, C] or an image [C, H, W], whose values are in x
+    is_joined: bool = False  # whether each of the `parts` is a file of its own
+
+    def name_row(self, place: int) -> str:
+        """Return the row at `place` for messages: "row 3", or "row 3 of dataset.test_path"."""
+        number = range(len(self.x))[place] + 1 if self.row_numbers is None else int(self.row_numbers[place])
+        file = f" of dataset.{FILES[int(self.parts[place])]}" if self.is_joined and self.parts is not None else ""
+        return f"row {number}{file}"
 
     @property
     def has_labels(self) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exp.data.dataset import Dataset
-from exp.errors import ConfigError, pluralize
+from exp.errors import ConfigError, pluralize, shorten
 
 Rows = NDArray[np.int64]
 
@@ -61,9 +61,7 @@ def describe_rare_classes(dataset: Dataset, fold: Fold) -> list[str]:
         return []
     counts = np.bincount(dataset.y.astype(np.int64), minlength=len(dataset.classes)).tolist()
     rare = [f"{name!r} ({count:,})" for name, count in zip(dataset.classes, counts, strict=True) if count < fold.folds]
-    what = (
-        f"classes with fewer rows than folds={fold.folds}: {', '.join(rare)}; not every fold has them in its test rows"
-    )
+    what = f"classes with fewer rows than folds={fold.folds}: {shorten(rare)}; not every fold has them in its test rows"
     return [what] if rare else []
 
 

@@ -140,11 +140,12 @@ def columns_from_frame(
         target_notation=read.columns[0].notation if len(targets) == 1 else PLAIN,
         weight_notation=weight_notation,
         targets=read.columns if len(targets) > 1 else (),
+        is_joined=row_numbers is not None,
     )
     if weight is None:
         return dataset, left_out
     weights = frame[weight].to_numpy(copy=True)
-    return weigh_rows(dataset, weights, weight, is_joined=row_numbers is not None), left_out
+    return weigh_rows(dataset, weights, weight), left_out
 
 
 def _parse_columns(

@@ -1,13 +1,11 @@
 """What a user should know of the splits of a dataset."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from exp.config.overrides import quote_names
 from exp.data.columns.category import CategoryColumn
 from exp.data.dataset import Dataset
 from exp.data.duplicates import count_repeated
@@ -15,11 +13,10 @@ from exp.data.folds import Fold, describe_rare_classes
 from exp.data.mapped.maps import is_mapped
 from exp.data.merge_notes import merge_notes
 from exp.data.preprocessing import Preprocessing
-from exp.data.reading.header import is_number
 from exp.errors import MAX_NAMES, pluralize, shorten
 
-# Values that are added in a total, and those that it is compared with before it is computed.
-_FEWEST, _SAMPLE = 10, 100
+# Values > 0 that a total adds; values of each column that are added first; and the rounding of a total.
+_FEWEST, _SAMPLE, _ROUNDING = 10, 100, 1e-9
 
 # Rows of which the classes are counted at a time.
 _MAX_ROWS = 2**22
@@ -51,73 +48,68 @@ def describe_rows(dataset: Dataset, rows: Sequence[NDArray[np.int64]], fold: Fol
         *_describe_repeated_rows(dataset, rows),
         *_describe_shared_groups(dataset, rows),
         *_describe_later_rows(dataset, rows),
-        *_unseen_classes(dataset, rows),
-        *(_single_classes(dataset, rows) if fold is None else describe_rare_classes(dataset, fold)),
+        *_class_notes(dataset, rows, fold),
         *_constant_labels(dataset, rows[0]),
     )
 
 
-def _unseen_classes(dataset: Dataset, rows: Sequence[NDArray[np.int64]]) -> list[str]:
-    """Return a note on the classes that no training row has."""
-    if dataset.classes is None or len(rows) < 3:
+def _class_notes(dataset: Dataset, rows: Sequence[NDArray[np.int64]], fold: Fold | None) -> list[str]:
+    """Return notes on the classes of a single row, on those that no training row has, and on those rare in folds.
+
+    The rows of a table are named, where a class of one row may be a total or the units of the columns.
+    """
+    if dataset.classes is None:
         return []
-    counts = [_count_classes(dataset.y, part, len(dataset.classes)) for part in rows]
-    unseen = [number for number in range(len(dataset.classes)) if not counts[0][number]]
-    if not unseen:
-        return []
-    listed = ", ".join(
-        f"{dataset.classes[number]!r} ({counts[1][number]:,} val, {counts[2][number]:,} test rows)" for number in unseen
-    )
-    return [f"no training row has the class {listed}: the model cannot predict it"]
+    counts = np.array([_count_classes(dataset.y, part, len(dataset.classes)) for part in rows])
+    is_single = (counts.sum(axis=0) == 1) & (fold is None) & (dataset.row_numbers is not None)
+    is_unseen = (counts[0] == 0) & ~is_single & (len(rows) == 3)
+    single, unseen = (np.flatnonzero(chosen).tolist() for chosen in (is_single, is_unseen))
+    notes = list[str]()
+    if unseen:
+        listed = [
+            f"{dataset.classes[number]!r} ({counts[1, number]:,} val, {counts[2, number]:,} test rows)"
+            for number in unseen[:MAX_NAMES]
+        ]
+        what = shorten(listed, len(unseen))
+        notes.append(f"no training row has the class {what}: the model cannot predict it")
+    if single:
+        places = [(number, int(np.argmax(dataset.y == number))) for number in single[:MAX_NAMES]]
+        listed = [f"{dataset.classes[number]!r} ({dataset.name_row(place)})" for number, place in places]
+        what = shorten(listed, len(single))
+        # No command: dataset.na_values with a class would empty cells of other columns, too.
+        problem = f"classes with one row, too few to learn and to evaluate: {what}"
+        notes.append(f"{problem}; to leave them out: a file without these rows")
+    return notes if fold is None else [*notes, *describe_rare_classes(dataset, fold)]
 
 
 def _total_row(dataset: Dataset) -> list[str]:
-    """Return a note if the last row of a table holds the sums of the others: it is none, but their total."""
+    """Return a note if the last row of a table holds the sums of the rows above it: it is a total, no observation."""
     if dataset.row_numbers is None or dataset.parts is not None or is_mapped(dataset.x) or len(dataset.x) <= _FEWEST:
         return []
-    targets = zip(dataset.target_kind.names, dataset.y.T, strict=True) if dataset.target_kind.kind == "numbers" else ()
-    of_target, columns = dict(targets), zip(dataset.columns, dataset.x.T, strict=True)
-    of_column = {column.name: values for column, values in columns if column.kind == "number"}
-    summed = [name for name, values in {**of_column, **of_target}.items() if _ends_with_sum(values)]
-    if not summed:
-        return []
-    total = next((float(values[-1]) for name, values in of_target.items() if name in summed), None)
-    fix = "a file without it" if total is None else f"'dataset.na_values=[{total}]'"
-    row = f"row {int(dataset.row_numbers[-1]):,}, the last one,"
-    return [f"{row} holds the sums of the rows above it in {shorten(summed)}: to leave it out: {fix}"]
+    is_number = np.array([column.kind == "number" for column in dataset.columns], dtype=np.bool_)
+    summed = [dataset.columns[place].name for place in _summed(dataset.x) if is_number[place]]
+    if dataset.target_kind.kind == "numbers":
+        summed += [dataset.target_kind.names[place] for place in _summed(dataset.y)]
+    what = f"{dataset.name_row(-1)}, the last one, holds the sums of the rows above it in {shorten(summed)}"
+    return [f"{what}; to leave it out: a file without it"] if summed else []
 
 
-def _ends_with_sum(values: NDArray[Any]) -> bool:
-    """Return whether the last value is the sum of the others, of which at least 10 are > 0, and none is < 0."""
-    first, last = values[:_SAMPLE], values[-1]
-    if not abs(last) > np.fmax.reduce(np.abs(first[:-1])):  # most columns need no sum
-        return False
-    others = values[:-1]
-    is_sum = np.isclose(np.nansum(others), last, rtol=1e-9, atol=0) and np.fmin.reduce(others) >= 0
-    return bool(is_sum) and int(np.count_nonzero(others)) >= _FEWEST
+def _summed(values: NDArray[Any]) -> list[int]:
+    """Return the columns of values [N, C] whose last one is the sum of the others: at least 10 are > 0, none is < 0.
 
-
-def _single_classes(dataset: Dataset, rows: Sequence[NDArray[np.int64]]) -> list[str]:
-    """Return a note on the classes of a table that one row has: it may be none, such as a total.
-
-    A word among numbers has another note.
+    The first rows of all columns leave few of them, which are added.
     """
-    if dataset.classes is None or dataset.row_numbers is None:
-        return []
-    counts = np.sum([_count_classes(dataset.y, part, len(dataset.classes)) for part in rows], axis=0)
-    has_numbers = any(map(is_number, dataset.classes))
-    single = [
-        (name, number)
-        for number, name in enumerate(dataset.classes)
-        if counts[number] == 1 and is_number(name) == has_numbers
-    ]
-    if not single:
-        return []
-    places = [int(dataset.row_numbers[np.argmax(dataset.y == number)]) for _, number in single[:MAX_NAMES]]
-    listed = [f"{name!r} (row {row:,})" for (name, _), row in zip(single, places, strict=False)]
-    empty = shlex.quote(f"dataset.na_values={quote_names(name for name, _ in single)}")
-    fix = "for numbers: dataset.task=regression" if has_numbers else f"to leave them out: {empty}"
-    return [f"classes with one row: {shorten(listed, len(single))}; {fix}"]
+    last, first = values[-1], values[: min(_SAMPLE, len(values) - 1)]
+    with np.errstate(over="ignore"):
+        may_be = (last > 0) & (np.fmin.reduce(first) >= 0) & (np.nansum(first, axis=0) <= last * (1 + _ROUNDING))
+        others = {place: values[:-1, place] for place in np.flatnonzero(may_be).tolist()}
+        return [
+            place
+            for place, column in others.items()
+            if np.isclose(np.nansum(column), last[place], rtol=_ROUNDING, atol=0)
+            and np.fmin.reduce(column) >= 0
+            and np.count_nonzero(column > 0) >= _FEWEST
+        ]
 
 
 def _count_classes(y: NDArray[Any], rows: NDArray[np.int64], classes: int) -> NDArray[np.int64]:

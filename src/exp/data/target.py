@@ -1,13 +1,11 @@
 """The target column of a table: classes, or numbers."""
 
-import shlex
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from exp.config.overrides import quote_names
 from exp.data.columns.column import Floats, unfit_note
 from exp.data.columns.gap_marks import is_gap
 from exp.data.columns.labels import as_labels
@@ -17,8 +15,8 @@ from exp.data.columns.parse_booleans import parse_booleans
 from exp.data.columns.parse_dates import parse_dates
 from exp.data.columns.parse_numbers import parse_mostly_numbers
 from exp.data.dataset import encode_classes
-from exp.data.frame import Cells, import_pandas, name_row
-from exp.errors import DataError, shorten
+from exp.data.frame import Cells, import_pandas
+from exp.errors import DataError
 
 # A target of integers is one of classes if it has at most this many values.
 _MAX_CLASSES = 20
@@ -72,7 +70,7 @@ def read_target(name: str, cells: Cells, task: str, decimal: str | None = ".") -
         if is_odd.any():
             notes.append(f"{unfit_note(NumberColumn(name), text, is_odd)}; for words: dataset.task=classes")
         if task == "auto" and _is_few_integers(values[~np.isnan(values)]):
-            return Target(cells, _word_notes(name, text, is_odd))  # classes as they are spelled, such as 3+
+            return Target(cells)  # classes as they are spelled, such as 3+
     values, infinite_notes = mask_infinite(f"target '{name}'", cells, values)
     if infinite_notes and np.isnan(values).all():
         raise DataError(f"{infinite_notes[0]}; no other row has a number", "the target in a larger unit")
@@ -96,15 +94,6 @@ def _case_notes(name: str, cells: Cells) -> list[str]:
     same = [word for word in words if sum(word.casefold() == other.casefold() for other in words) > 1]
     listed = ", ".join(map(repr, same))
     return [f"target '{name}': words that differ only in case are different classes: {listed}"] if same else []
-
-
-def _word_notes(name: str, cells: Cells, is_word: NDArray[np.bool_]) -> tuple[str, ...]:
-    """Return a note on words among classes that are numbers: they may be the units of the column, or its total."""
-    words = cells[is_word].drop_duplicates()
-    listed = [f"{word!r} in {name_row(words, place)}" for place, word in enumerate(words)]
-    fix = shlex.quote(f"dataset.na_values={quote_names(words)}")
-    what = f"target '{name}': words among numbers are classes of their own: {shorten(listed)}"
-    return (f"{what}; to leave them out: {fix}",) if listed else ()
 
 
 def encode_target(name: str, cells: Cells, task: str) -> tuple[Any, tuple[str, ...] | None]:

@@ -9,15 +9,12 @@ from numpy.typing import NDArray
 from exp.data.columns.column import Floats
 from exp.data.columns.number import NumberColumn
 from exp.data.columns.number_cells import PLAIN, Notation
-from exp.data.dataset import Dataset
+from exp.data.dataset import FILES, Dataset
 from exp.data.frame import Cells, Frame
 from exp.errors import DataError, pluralize
 
 # Other weights would overflow or vanish in the float32 of a loss.
 _SMALLEST, _LARGEST = 1e-30, 1e30
-
-# The file of each part, if every part has its own.
-_FILES = {-1: "path", 1: "val_path", 2: "test_path"}
 
 
 def parse_weights(name: str, cells: Cells, decimal: str | None = ".") -> tuple[Floats, Notation]:
@@ -36,21 +33,18 @@ def parse_weights(name: str, cells: Cells, decimal: str | None = ".") -> tuple[F
     return np.array(parsed.values), notation  # a copy: pandas' own array is read-only
 
 
-def weigh_rows(dataset: Dataset, weights: Floats, name: str, is_joined: bool = False) -> Dataset:
+def weigh_rows(dataset: Dataset, weights: Floats, name: str) -> Dataset:
     """Return the dataset with these weights [N], without the rows that weigh 0.
 
     Args:
         name: The column, for messages.
-        is_joined: Whether the parts of the dataset are files.
 
     Raises:
         DataError: A weight is missing or negative, or all weights of a part are 0.
     """
-    numbers = np.arange(1, len(weights) + 1) if dataset.row_numbers is None else dataset.row_numbers
     if (bad := _first_invalid(weights)) is not None:
-        file = f" of dataset.{_FILES[int(dataset.parts[bad])]}" if is_joined and dataset.parts is not None else ""
         to_drop = f"dataset.missing={{{name}: drop}}" if dataset.row_numbers is not None else ""  # of a table
-        raise _invalid(f"dataset.weight={name}", f"row {numbers[bad]}{file}", weights[bad], to_drop)
+        raise _invalid(f"dataset.weight={name}", dataset.name_row(bad), weights[bad], to_drop)
     kept = weights > 0
     if kept.all():
         return replace(dataset, weights=weights)
@@ -60,14 +54,15 @@ def weigh_rows(dataset: Dataset, weights: Floats, name: str, is_joined: bool = F
             raise DataError(
                 f"dataset.weight={name}: the weight is 0 in every row"
                 + (
-                    f" of dataset.{_FILES[int(part)]}"
-                    if is_joined
+                    f" of dataset.{FILES[int(part)]}"
+                    if dataset.is_joined
                     else " of one part"
                     if dataset.parts is not None
                     else ""
                 ),
                 "a column with numbers > 0",
             )
+    numbers = np.arange(1, len(weights) + 1) if dataset.row_numbers is None else dataset.row_numbers
     note = f"left out {pluralize(int((~kept).sum()), 'row')} of {len(kept):,}: their weight, {name}, is 0"
     return replace(
         dataset,

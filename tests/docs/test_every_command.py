@@ -131,7 +131,7 @@ def test_every_code_block_names_its_file():
         ("700 steps\n", "701 steps\n", False),
         ("1,000 rows\n", "1,001 rows\n", False),
         ("job lr acc seconds\n0 0.1 9.5 % 0.5\n", "job lr acc seconds\n0 0.1 9.5 % 12\n", True),
-        ("job lr acc seconds\n0 0.1 9.5 % 0.5\n", "job lr acc seconds\n0 0.1 9.6 % 0.5\n", False),
+        ("job lr acc seconds\n0 0.1 9.5 % 0.5\n", "job lr acc seconds\n0 0.1 9.9 % 0.5\n", False),
         ("job lr seconds\n0 0.1 0.5\n1 1.0 0.5\n", "job lr seconds\n0 0.1 0.7\n1 2.0 0.7\n", False),
         ("job seconds\n0 0.5\nfolder a\nbest 0.5\n", "job seconds\n0 0.7\nfolder a\nbest 0.7\n", False),
         ("4 of 12 done, 0 failed, 1 running\nmean 0.5\n", "mean 0.5\n", True),

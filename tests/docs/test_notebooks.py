@@ -9,7 +9,8 @@ import pytest
 NOTEBOOKS = {path.stem: path for path in sorted((Path(__file__).parents[2] / "docs/notebooks").glob("*.ipynb"))}
 # Output that depends on the machine or the time.
 VARIES = re.compile(
-    r"^(machine|versions|folder|look|report|more columns:) .*$|(?<=included, in )\S+(?= s$)", re.MULTILINE
+    r"^(machine|versions|folder|look|report|more columns:) .*$|(?<=included, in )\S+(?= s$)|(?<='cpu': )'.*?'",
+    re.MULTILINE,
 )
 NUMBER = re.compile(r"-?\d[\d,]*\.?\d*(?:e[+-]?\d+)?")
 
@@ -29,11 +30,11 @@ def numbers(text: str) -> list[str]:
 
 
 def is_same_as_printed(kept: str, fresh: str) -> bool:
-    """Whether two printed numbers differ by at most 0.1 % or one in the last printed digit."""
+    """Whether two printed numbers differ by at most 1 %, as on another CPU, or one in the last printed digit."""
     mantissa, _, exponent = kept.lower().partition("e")
     last_digit = 10.0 ** (int(exponent or 0) - len(mantissa.partition(".")[2]))
     tolerance = 1.001 * last_digit if "." in mantissa else 0.0
-    return float(fresh) == pytest.approx(float(kept), rel=1e-3, abs=max(tolerance, 1e-6))
+    return float(fresh) == pytest.approx(float(kept), rel=1e-2, abs=max(tolerance, 1e-6))
 
 
 def kinds(cell: nbformat.NotebookNode) -> list[set[str]]:

@@ -78,6 +78,35 @@ def test_beyond_float32_another_scaler_is_advised():
     check_finite(prepare(as_dataset((x, y)), SPLIT, "robust", seed=0))
 
 
+def test_unscaled_features_that_are_too_large_are_to_be_scaled():
+    x, y = make_rows(is_constant=False)
+    x[:, 0] *= 1e39
+    data = prepare(as_dataset((x, y)), SPLIT, "none", seed=0)
+    with pytest.raises(DataError) as raised:
+        check_finite(data)
+    assert raised.value.fix.startswith("dataset.scaler=standard, or ")
+    check_finite(prepare(as_dataset((x, y)), SPLIT, "standard", seed=0))
+
+
+def test_an_infinite_first_loss_of_unscaled_features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    x, y = make_rows(is_constant=False)
+    np.savez("large.npz", x=x * 1e30, y=y)
+    line = (
+        "dataset=arrays",
+        "dataset.path=large.npz",
+        "dataset.split=[12,4,4]",
+        "model=linear",
+        "epochs=1",
+        "figures=false",
+    )
+    with pytest.raises(ExpError) as raised:
+        train(*line, "dataset.scaler=none")
+    assert "MSELoss is inf before the first step" in raised.value.problem
+    assert raised.value.fix == "dataset.scaler=standard, or another loss"
+    train(*line, "dataset.scaler=standard")
+
+
 def test_an_infinite_loss_has_their_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     x, y = make_rows(is_constant=True)

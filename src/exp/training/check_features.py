@@ -6,7 +6,6 @@ from typing import cast
 from torch import Tensor
 
 from exp.data.far_values import FAR, describe_far
-from exp.data.scalers.standard import StandardScaler
 from exp.data.splits import Splits
 from exp.errors import MAX_NAMES, DataError, shorten
 
@@ -25,11 +24,12 @@ def check_finite(data: Splits) -> None:
         finite = split.largest.isfinite()
         if not bool(finite.all()):
             bad = shorten(_features_where(data, ~finite))
-            is_standard = isinstance(data.preprocessing.scaler, StandardScaler)
+            scaler = data.preprocessing.scaler
+            other = {"standard": "robust", "none": "standard"}.get("none" if scaler is None else scaler.kind)
             raise DataError(
                 f"dataset: the {name} rows have NaN or infinite values in {bad}, or values too far from the training "
                 "rows for float32",
-                f"{'dataset.scaler=robust, or ' if is_standard else ''}remove or fill them, or leave out the column",
+                f"{f'dataset.scaler={other}, or ' if other else ''}remove or fill them, or leave out the column",
             )
         if split.y.is_floating_point() and not bool(split.y.isfinite().all()):
             raise DataError(

@@ -123,9 +123,10 @@ def _check_initial_loss(objective: Objective, loss: float, is_scaled: bool) -> I
     if not math.isfinite(loss):
         is_unscaled = isinstance(objective, Regression) and objective.scale is None
         kind = type(without_weights(objective.criterion))
+        scales = "" if is_scaled else "dataset.scaler=standard, or "
         raise ConfigError(
             f"loss: {kind.__name__} is {loss} before the first step, of finite outputs{place_of_class(kind)}",
-            f"{'dataset.scale_target=true, or ' if is_unscaled else ''}another loss",
+            f"{scales}{'dataset.scale_target=true, or ' if is_unscaled else ''}another loss",
         )
     likelihoods = nn.CrossEntropyLoss | nn.BCEWithLogitsLoss | nn.BCELoss
     criterion = without_weights(objective.criterion)

@@ -11,11 +11,12 @@ from exp.data.preprocessing import Preprocessing
 from exp.data.row_shape import from_channels, to_channels
 from exp.errors import MAX_NAMES, shorten
 
-# A scaled value is far if it is so many times as large as in any training row, and as 1, its usual size.
+# A cell is far if its scaled value is larger than this. Of the rows that a run divides, it is also compared with the
+# largest value in the training rows, which a checkpoint does not keep.
 FAR = 1000.0
 
-# A column of new rows is in another unit if half of its cells, of at least so many, are so many widths from the middle
-# of the training rows: of those at most one in a hundred is, if the width is the standard deviation (Chebyshev).
+# A column of new rows is away if half of its cells, of at least so many, are so many widths from the middle of the
+# training rows. No more than one in a hundred of those is, if the width is their standard deviation (Chebyshev).
 _AWAY, _FEWEST = 10.0, 10
 
 # New rows that the latter is decided by.
@@ -28,7 +29,7 @@ def describe_far(rows: str, listed: Sequence[str], total: int) -> str:
 
 
 def far_notes(x: Floats, preprocessing: Preprocessing) -> list[str]:
-    """Return a note if columns of numbers of new rows [N, C] are far from the training rows, each with a cell.
+    """Return a note if columns of numbers of new rows [N, C] are away from the training rows, and one on single cells.
 
     Only the ends of each column and a sample of the rows are scaled. Without a scaler nothing is known of the training
     rows.
@@ -37,23 +38,31 @@ def far_notes(x: Floats, preprocessing: Preprocessing) -> list[str]:
         return []
     columns = np.array(preprocessing.column_numbers)
     ends = np.stack([np.fmin.reduce(x), np.fmax.reduce(x)])  # without NaN, which stands for empty cells
-    is_far = (np.abs(preprocessing.transform(ends)) > FAR).any(axis=0) | _is_another_unit(x, preprocessing)
     is_number = np.array([column.kind == "number" for column in preprocessing.columns])[columns]
-    features = np.flatnonzero(is_far & is_number & preprocessing.is_scaled)
-    if not len(features):
-        return []
-    middle = preprocessing.restore(np.zeros((1, len(columns))))[0]
-    listed: list[str] = []
-    for feature in map(int, features[:MAX_NAMES]):
+    may_be = is_number & preprocessing.is_scaled
+    is_away = _is_away(x, preprocessing)
+    away = np.flatnonzero(is_away & may_be)
+    far = np.flatnonzero((np.abs(preprocessing.transform(ends)) > FAR).any(axis=0) & ~is_away & may_be)
+    middle = preprocessing.restore(np.zeros((1, len(columns))))[0] if len(away) + len(far) else np.zeros(0)
+    listed, cells, notes = list[str](), list[str](), list[str]()
+    for feature in map(int, away[:MAX_NAMES]):
+        median = np.nanmedian(x[:, columns[feature]])
+        of_training = f"in training about {middle[feature]:.3g}"
+        listed.append(f"{preprocessing.features[feature]} (median {median:.4g}, {of_training})")
+    if listed:
+        what = f"columns of which half of the cells are more than {_AWAY:g} widths from the training rows"
+        notes.append(f"{what}: {shorten(listed, len(away))}; in another unit?")
+    for feature in map(int, far[:MAX_NAMES]):
         values = x[:, columns[feature]]
         row = int(np.nanargmax(np.abs(values - middle[feature])))
         of_row = f"{preprocessing.features[feature]} is {values[row]:.4g} in row {row + 1:,}"
-        listed.append(f"{of_row}, usually about {middle[feature]:.3g}")
-    found = describe_far("rows", listed, len(features))
-    return [f"{found}; predictions of such rows mean little; try: cells in the unit of the training rows"]
+        cells.append(f"{of_row}, usually about {middle[feature]:.3g}")
+    if cells:
+        notes.append(f"{describe_far('rows', cells, len(far))}; predictions of such rows mean little")
+    return notes
 
 
-def _is_another_unit(x: Floats, preprocessing: Preprocessing) -> NDArray[np.bool_]:
+def _is_away(x: Floats, preprocessing: Preprocessing) -> NDArray[np.bool_]:
     """Return which of the features [F] of rows [N, C] are away from the middle of the training rows in half of them."""
     sample = x[:: -(-len(x) // _SAMPLE)]
     features, is_scaled = replace(preprocessing, scaler=None).transform(sample), preprocessing.is_scaled

@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from exp.data.columns.column import Floats
-from exp.data.scalers.robust import RobustScaler
 from exp.data.scalers.scaler import Scaler
 
 # Added to the training rows, so that equal values do not make a quantile function with steps.
@@ -67,4 +66,9 @@ class QuantileScaler(Scaler):
         return self._transformer.inverse_transform(z) / _UNIT
 
     def distance(self, x: Floats) -> Floats:
-        return RobustScaler.fit(np.array(self.quantiles)).distance(x)
+        """The width is the standard deviation of the quantiles: the quartiles of a column of zeros are the noise's."""
+        quantiles = np.array(self.quantiles)
+        with np.errstate(over="ignore", invalid="ignore"):  # of values beyond 1e150
+            width = quantiles.std(axis=0)
+            away = np.abs(x - np.median(quantiles, axis=0))
+            return np.divide(away, width, out=np.zeros_like(away), where=width > 0)

@@ -46,4 +46,4 @@ class Scaler(ABC):
 
     @abstractmethod
     def distance(self, x: Floats) -> Floats:
-        """Return how many widths of the training rows each of the features [N, S] is from their middle, unlimited."""
+        """Return |x - middle| / width, float64 [N, S], not clipped, of features [N, S], by the training rows."""

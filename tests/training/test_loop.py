@@ -7,7 +7,7 @@ import torch
 from conftest import config_of, logged_steps
 from torch import Tensor, nn
 
-from exp.errors import ConfigError
+from exp.errors import ConfigError, Diverged
 from exp.training.build import build
 from exp.training.events import Evaluated, Event, Snapshot
 from exp.training.loop import Training
@@ -142,6 +142,19 @@ def test_an_error_in_the_model_names_the_model(model: type[nn.Linear], message: 
     with pytest.raises(ConfigError, match=message) as caught:
         list(Training(experiment.learner, experiment.batches, experiment.data, experiment.plan))
     assert caught.value.fix == fix
+
+
+@pytest.mark.parametrize("option", ["adam", "adamw", "nadam", "adamax", "rmsprop", "adagrad", "adadelta"])
+def test_a_division_by_gradients_of_zero_is_named(option: str):
+    def train(*overrides: str) -> None:
+        experiment = build(config_of("dataset=iris", f"optimizer={option}", "epochs=1", *overrides))
+        list(Training(experiment.learner, experiment.batches, experiment.data, experiment.plan))
+
+    with pytest.raises(Diverged) as raised:
+        train("optimizer.eps=0")
+    first, _, others = raised.value.fix.partition(", or ")
+    assert others.startswith("a smaller learning rate, ")
+    train(first)
 
 
 def test_rows_are_predicted_in_parts(monkeypatch: pytest.MonkeyPatch):

@@ -110,7 +110,7 @@ class Training:
         finite = np.isfinite(sums.loss_sum)
         if not finite.all():
             yield from self._trained(logged[: int(finite.argmin())], sums)
-            raise _diverged(losses, start + 1, "training", self._lr)
+            raise self._diverged(losses, start + 1, "training", self._lr)
         self._state.step = stop
         yield from self._trained(logged if self._plan.is_due(self._plan.log, stop) else logged[:-1], sums)
 
@@ -120,7 +120,7 @@ class Training:
             return
         metrics = self._learner.evaluate(self._data.val)
         if not math.isfinite(metrics.loss):
-            error = _diverged([metrics.loss], self._state.step, "validation", self._learner.lr)
+            error = self._diverged([metrics.loss], self._state.step, "validation", self._learner.lr)
             far = describe_far_values(self._data, "val")
             if far:
                 robust = {"key": "dataset.scaler", "override": "dataset.scaler=robust"}
@@ -225,11 +225,12 @@ class Training:
     def _at(self) -> Position:
         return self._batches.position(self._state.step)
 
-
-def _diverged(losses: list[float], first_step: int, kind: str, lr: float) -> Diverged:
-    """Return the error that names the first of `losses` that is NaN or infinite; losses[0] is that of `first_step`."""
-    index, loss = next((i, loss) for i, loss in enumerate(losses) if not math.isfinite(loss))
-    return Diverged(
-        f"the {kind} loss became {loss} at step {first_step + index}",
-        f"a smaller learning rate, optimizer.lr={min(lr / 10, 0.01):.3g}, or clip_grad_norm=1.0",
-    )
+    def _diverged(self, losses: list[float], first_step: int, kind: str, lr: float) -> Diverged:
+        """Return the error that names the first of `losses` that is NaN or infinite; losses[0] is of `first_step`."""
+        index, loss = next((i, loss) for i, loss in enumerate(losses) if not math.isfinite(loss))
+        divides_by_zero = self._learner.optimizer.defaults.get("eps") == 0  # where a gradient is 0, as of a dead ReLU
+        return Diverged(
+            f"the {kind} loss became {loss} at step {first_step + index}",
+            f"{'optimizer.eps=1e-8, or ' if divides_by_zero else ''}a smaller learning rate, "
+            f"optimizer.lr={min(lr / 10, 0.01):.3g}, or clip_grad_norm=1.0",
+        )

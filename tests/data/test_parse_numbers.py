@@ -3,6 +3,8 @@
 import dataclasses
 import io
 import json
+import shlex
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,9 +13,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from exp.config.overrides import reads_as
 from exp.data.columns.number_cells import PLAIN, Notation
 from exp.data.columns.parse_booleans import parse_booleans, read_booleans
 from exp.data.columns.parse_numbers import other_notation_notes, parse_numbers, read_numbers
+from exp.data.files import table
+from exp.data.targets import read_targets
 
 
 def cells(*words: str | None) -> Any:
@@ -121,13 +126,15 @@ def test_what_was_decided_is_in_notes():
     assert numbers.notes == (
         "column 'fee': read as empty cells: '?' (2)",
         "column 'fee': numbers are written as $1,234.5: '$1,234' is 1234.0",
-        "column 'fee': cells such as '($5)' are negative numbers",
+        "column 'fee': cells such as '($5)' are negative numbers; for words: 'dataset.kinds={fee: category}'",
         "column 'fee': ',' may be the decimal mark instead; if it is: 'dataset.decimal=\",\"'",
         "column 'fee': 1 cell such as '<$6' are read as the number itself",
     )
     behind = parse_numbers("fee", cells("7", "12.5-"))
     assert behind is not None
-    assert behind.notes == ("column 'fee': cells such as '12.5-' are negative numbers",)
+    assert behind.notes == (
+        "column 'fee': cells such as '12.5-' are negative numbers; for words: 'dataset.kinds={fee: category}'",
+    )
     plain = parse_numbers("fee", cells("1", "2.5"))
     assert plain is not None
     assert (plain.notation, plain.notes) == (PLAIN, ())
@@ -303,3 +310,30 @@ def test_new_rows_of_booleans():
     booleans = parse_booleans("x", cells("yes", "no", "?", "?"))
     assert booleans is not None
     assert booleans.notes == ("column 'x': read as empty cells: '?' (2)",)
+
+
+@pytest.mark.parametrize("is_target", [False, True])
+def test_the_command_keeps_cells_with_a_minus_behind_them_as_words(is_target: bool, tmp_path: Path):
+    words = ["1", "2-", "3-", "2"] * 15
+    other = np.random.default_rng(0).normal(size=60)
+    if is_target:
+        words = [f"{number}{'-' * (number % 2)}" for number in [*range(1, 31)] * 2]
+    pd.DataFrame({"a b": words, "y": other}).to_csv(tmp_path / "t.csv", index=False)
+    target = "a b" if is_target else "y"
+    (note,) = (note for note in table(str(tmp_path / "t.csv"), target).notes if "negative" in note)
+    (command,) = shlex.split(note.partition("; for words: ")[2])
+    key, _, typed = command.partition("=")
+    options: dict[str, Any] = {key.removeprefix("dataset."): reads_as(typed)}
+    read = table(str(tmp_path / "t.csv"), target, **options)
+    assert not any("negative" in note for note in read.notes)
+    found = read.classes if is_target else getattr(read.columns[0], "categories", None)
+    assert set(found or ()) == set(words)
+
+
+def test_several_targets_of_negative_numbers_have_no_command():
+    frame = pd.DataFrame({"a": ["1-", "2", "3.5"], "b": ["1", "2-", "3.5"]})
+    notes = read_targets(frame, "auto").notes
+    assert notes == (
+        "column 'a': cells such as '1-' are negative numbers",
+        "column 'b': cells such as '2-' are negative numbers",
+    )

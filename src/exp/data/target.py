@@ -61,14 +61,16 @@ def read_target(name: str, cells: Cells, task: str, decimal: str | None = ".") -
         if booleans is not None:
             words = text.mask(np.isnan(booleans.values)) if booleans.notes else cells
             return Target(words, (*booleans.notes, *_case_notes(name, words)))
-        parsed = parse_mostly_numbers(name, text, decimal)
+        for_words = "dataset.task=classes" if task == "auto" else ""
+        parsed = parse_mostly_numbers(name, text, decimal, for_words)
         if parsed is None:
             return Target(cells)
         numbers, is_odd = parsed
         values, notation = numbers.values, numbers.notation
         notes = [*numbers.notes]
         if is_odd.any():
-            notes.append(f"{unfit_note(NumberColumn(name), text, is_odd)}; for words: dataset.task=classes")
+            unfit = unfit_note(NumberColumn(name), text, is_odd)
+            notes.append(f"{unfit}; for words: {for_words}" if for_words else unfit)
         if task == "auto" and _is_few_integers(values[~np.isnan(values)]):
             return Target(cells)  # classes as they are spelled, such as 3+
     values, infinite_notes = mask_infinite(f"target '{name}'", cells, values)

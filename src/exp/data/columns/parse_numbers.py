@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from exp.config.overrides import column_override
 from exp.data.columns.column import Floats
 from exp.data.columns.gap_marks import gap_notes, is_gap
 from exp.data.columns.number_cells import PLAIN, Notation, NumberCell, split_cell, value_of
@@ -35,13 +36,14 @@ _ODD_SHARE, _ODD_SHARE_OF_ONE_WORD = 0.1, 0.5
 _MARKS = ((".", ""), (".", ","), (",", ""), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"), (".", "_"))
 
 
-def parse_numbers(name: str, cells: Cells, decimal: str | None = None) -> Numbers | None:
+def parse_numbers(name: str, cells: Cells, decimal: str | None = None, for_words: str | None = None) -> Numbers | None:
     """Return the numbers that a column of text holds, or None if a cell is neither a number nor empty.
 
     Args:
         name: The name of the column, for notes.
         cells: Text [N], NaN for empty cells. Marks such as ? and - count as empty, with a note.
         decimal: The declared decimal mark, if it is not the point.
+        for_words: The override that keeps the cells as words, "" if there is none; None: that of a feature.
     """
     codes, words = _factorize(cells)
     split = [None if is_gap(word) else split_cell(word) for word in words]
@@ -61,15 +63,17 @@ def parse_numbers(name: str, cells: Cells, decimal: str | None = None) -> Number
     notes = [*gap_notes(name, [(word, count) for word, count in zip(words, counts, strict=True) if is_gap(word)])]
     if notation != PLAIN:
         read = {word: value for word, value in zip(words, known, strict=True) if value is not None}
-        marked = [
+        special = [
             word for word in read if not re.fullmatch(r"[-+]?[\d.]+(e[-+]?\d+)?", word)
         ]  # plain ones show nothing
-        example = max((word for word in marked if np.isfinite(read[word])), key=len, default=max(read, key=len))
+        example = max((word for word in special if np.isfinite(read[word])), key=len, default=max(read, key=len))
         value = read[example]
         notes.append(f"column '{name}': numbers are written as {notation}: {example!r} is {value}")
-    marked = [word for word, cell in zip(words, split, strict=True) if cell and (cell.is_trailing or "(" in word)]
-    if marked:
-        notes.append(f"column '{name}': cells such as {marked[0]!r} are negative numbers")
+    negative = [word for word, cell in zip(words, split, strict=True) if cell and (cell.is_trailing or "(" in word)]
+    if negative:
+        fix = column_override("dataset.kinds", name, "category") if for_words is None else for_words
+        what = f"column '{name}': cells such as {negative[0]!r} are negative numbers"
+        notes.append(f"{what}; for words: {fix}" if fix else what)
     if other := _find_other(present, notation, fitting):
         fix = "'dataset.decimal=\",\"'" if other.decimal == "," else "dataset.decimal=."
         notes.append(f"column '{name}': {notation.thousands!r} may be the decimal mark instead; if it is: {fix}")
@@ -80,11 +84,11 @@ def parse_numbers(name: str, cells: Cells, decimal: str | None = None) -> Number
 
 
 def parse_mostly_numbers(
-    name: str, cells: Cells, decimal: str | None = None
+    name: str, cells: Cells, decimal: str | None = None, for_words: str | None = None
 ) -> tuple[Numbers, NDArray[np.bool_]] | None:
     """Return the numbers of a column of text, and which cells [N] are something else, if few are.
 
-    Those cells are NaN. None if the other cells do not make numbers either.
+    Those cells are NaN. None if the other cells do not make numbers either. `parse_numbers` describes the arguments.
     """
     codes, words = _factorize(cells)
     split = [None if is_gap(word) else split_cell(word) for word in words]
@@ -103,7 +107,7 @@ def parse_mostly_numbers(
     share = _ODD_SHARE_OF_ONE_WORD if odd == [None] else _ODD_SHARE  # another unit is no word: 1st, 2nd, 3rd are names
     if int(is_odd.sum()) >= share * int((codes >= 0).sum()):
         return None
-    numbers = parse_numbers(name, cells.mask(is_odd), decimal)
+    numbers = parse_numbers(name, cells.mask(is_odd), decimal, for_words)
     if numbers is None or (odd and len(np.unique(numbers.values[~np.isnan(numbers.values)])) < 2):
         return None  # 5k and half-marathon are names
     return numbers, is_odd

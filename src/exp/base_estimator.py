@@ -153,25 +153,29 @@ class BaseExpEstimator(BaseEstimator):
         return x, None if y is None else np.asarray(y)
 
     def _check_weights(self, given: Any, count: int) -> Any:
-        """Return the weights float64 [N] of `count` rows, or None if there are none. ValueError if they are wrong."""
+        """Return the weights float64 [N] of `count` rows, or None if there are none. The run checks their values.
+
+        Raises:
+            ValueError: They are not one number for each row, all zero, or `dataset__weight` names others.
+        """
         if given is None:
             return None
         if "dataset__weight" in self._overrides():
-            raise ValueError("sample_weight and dataset__weight: one of them")
+            named = self._overrides()["dataset__weight"]
+            raise ValueError(
+                f"sample_weight: dataset__weight={named!r} gives each row a weight, too\n"
+                "  try: fit(X, y), or an estimator without dataset__weight"
+            )
         try:
             weights = np.asarray(given, dtype=np.float64)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"sample_weight must be numbers >= 0: {error}") from error
-        if weights.ndim != 1:
-            raise ValueError(f"sample_weight must be one-dimensional, got the shape {weights.shape}")
-        if len(weights) != count:
-            raise ValueError(f"sample_weight has {len(weights)} values, and X {count} rows")
-        is_valid = np.isfinite(weights) & (weights >= 0)
-        if not is_valid.all():
-            row = int(np.argmin(is_valid))
-            raise ValueError(f"sample_weight must be numbers >= 0, got {weights[row]} in row {row + 1}")
-        if not weights.any():
-            raise ValueError("sample_weight is zero in every row")
+            raise ValueError(f"sample_weight: {error}\n  try: a number >= 0 for each row") from error
+        if weights.shape != (count,):
+            raise ValueError(
+                f"sample_weight has the shape {weights.shape}, and X {count} rows\n  try: a number >= 0 for each row"
+            )
+        if not weights.any():  # scikit-learn checks that the error says so
+            raise ValueError("sample_weight is zero in every row\n  try: a number > 0 for each row to train on")
         return weights
 
     def _predict(self, x: Any) -> Columns:

@@ -14,7 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from exp.base_estimator import BaseExpEstimator
-from exp.cli.python_data import WEIGHTS
+from exp.cli.python_data import WEIGHTS, WeighedArrays
 from exp.data.frame import FrameLike, import_pandas
 from exp.data.reading.gaps import EMPTY_WORDS
 
@@ -63,7 +63,7 @@ class ExpRegressor(RegressorMixin, BaseExpEstimator):
         self._is_flat = values.ndim == 1
         weights = self._check_weights(sample_weight, len(x))
         if not hasattr(x, "columns"):
-            return self._fit(_Arrays(x, values, None, weights), x, **_of_weights(weights))
+            return self._fit(WeighedArrays(x, values, None, weights), x, **_of_weights(weights))
         x, of_weights = _with_weights(x, weights)
         columns = values.reshape(len(values), -1)
         names = [_free_name(f"{_name_of(y)}{n or ''}", x) for n in range(columns.shape[1])]
@@ -132,11 +132,12 @@ class ExpClassifier(ClassifierMixin, BaseExpEstimator):
         counts = np.bincount(codes if weights is None else codes[weights > 0], minlength=len(self.classes_))
         if not counts.all():
             absent = self.classes_.tolist()[int(np.argmin(counts))]
-            raise ValueError(f"the class {absent!r} has a sample_weight of 0 in every row")
+            what = f"sample_weight: it is zero in every row of the class {absent!r}"
+            raise ValueError(f"{what}\n  try: fit without the rows of this class")
         share = self._validation_share()
         of_task = {"dataset__stratify": True} if counts.min() * share >= 1 else dict[str, Any]()
         if not hasattr(x, "columns"):
-            return self._fit(_Arrays(x, codes, names, weights), x, **of_task, **_of_weights(weights))
+            return self._fit(WeighedArrays(x, codes, np.array(names), weights), x, **of_task, **_of_weights(weights))
         x, of_weights = _with_weights(x, weights)
         target = import_pandas().Series(np.array(names)[codes], name=_free_name(_name_of(y), x))
         return self._fit((x, target), x, dataset__task="classes", **of_task, **of_weights)
@@ -178,14 +179,6 @@ class ExpClassifier(ClassifierMixin, BaseExpEstimator):
         predicted = self._predict(X)["prediction"]
         places = {name: place for place, name in enumerate(_class_names(self.classes_.tolist()))}
         return self.classes_[[places[str(name)] for name in predicted]]
-
-
-class _Arrays:
-    """Arrays with the names of the classes, as a Bunch has them, and the weights of the rows."""
-
-    def __init__(self, x: Any, y: NDArray[Any], names: Sequence[str] | None, weights: NDArray[np.float64] | None):
-        self.data, self.target, self.target_names = x, y, None if names is None else np.array(names)
-        self.sample_weight = weights
 
 
 def _of_weights(weights: Any, name: str = WEIGHTS) -> dict[str, str]:

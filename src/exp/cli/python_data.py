@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
@@ -23,8 +24,21 @@ _KINDS = 'train(df, target=COLUMN), train((x, y)), train(dataset=MyDataset()), o
 # The name of a target that has none: y of a pair whose x is a DataFrame.
 _TARGET = "target"
 
-# The array of the rows' weights, which an object with `data` and `target` may have.
+# What the array of the rows' weights is called.
 WEIGHTS = "sample_weight"
+
+
+@dataclass(frozen=True)
+class WeighedArrays:
+    """Arrays with the names of the classes, as a Bunch has them, and the weights [N] of the rows; None: there are none.
+
+    A Bunch of the caller's own may have a `sample_weight`, which is taken no more than its other arrays.
+    """
+
+    data: NDArray[Any]
+    target: NDArray[Any]
+    target_names: NDArray[Any] | None
+    sample_weight: NDArray[np.float64] | None
 
 
 class GivenRows(NamedTuple):
@@ -51,7 +65,9 @@ def hold_rows(given: Any, target: Targets | None, has_target: bool = False) -> G
         with preserved_streams():
             seed_everything(0)
             given = read_rows(given, None)
-    names = {key: getattr(given, key, None) for key in ("feature_names", "target_names", WEIGHTS)}
+    names = {key: getattr(given, key, None) for key in ("feature_names", "target_names")}
+    if isinstance(given, WeighedArrays):
+        names[WEIGHTS] = given.sample_weight
     if hasattr(given, "data") and hasattr(given, "target"):
         given = (given.data, _named_classes(given))
     if isinstance(given, tuple | list) and len(cast("Sequence[Any]", given)) == 2:

@@ -1,5 +1,6 @@
 """Standardise numeric targets by the training rows, and convert predictions back to the target's own unit."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,12 @@ from torch import Tensor, nn
 from exp.config.target_kind import TargetKind
 from exp.data.columns.column import Floats
 from exp.errors import ConfigError, DataError
+
+# The mean of a target divided by its median from which its logarithm is named; 1.44 for an exponential distribution.
+_SKEWED = 2.0
+
+# Training rows, or fewer, of which the median is computed.
+_SAMPLE = 10_000
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,28 @@ def fit_target_scale(
     if choice == "log":
         check_positive(y, name, "dataset.scale_target=log", "dataset.scale_target=true")
     return TargetScale.fit(y[train], choice == "log")
+
+
+def skew_notes(
+    y: NDArray[Any], names: Sequence[str], train: NDArray[np.int64], choice: Any, scale: TargetScale | None
+) -> list[str]:
+    """Return a note if the mean of a target that is > 0 is far above its median: a few rows decide a squared error.
+
+    Args:
+        y: Values [N, K] of all rows, of targets with these `names`.
+        train: The training rows.
+        choice: dataset.scale_target, of which only auto has the note; `scale` is what it became.
+    """
+    if choice != "auto" or scale is None:
+        return []
+    medians = np.median(y[train[:: -(-len(train) // _SAMPLE)]], axis=0)
+    with np.errstate(over="ignore"):
+        ratios = np.divide(scale.mean, medians, out=np.zeros_like(medians), where=medians > 0)
+    place = int(ratios.argmax())
+    if ratios[place] < _SKEWED or not (y > 0).all():
+        return []
+    what = f"target '{names[place]}': its mean is {ratios[place]:.3g} times its median"
+    return [f"{what}; for relative errors: dataset.scale_target=log"]
 
 
 def check_positive(y: Floats, name: str, where: str, fix: str) -> None:

@@ -2,9 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
-
-import torch
+from typing import Any
 
 from exp.config.overrides import option_names
 from exp.config.run_spec import RunSpec
@@ -28,9 +26,6 @@ _NOT_HYPERPARAMETERS = (
 # Arguments that are read by exp itself, or are described in another line.
 _HIDDEN_ARGUMENTS = ("_target_", "output", "every", "class_weights")
 
-
-# The mean of a target divided by its median from which its logarithm is named; 1.44 for an exponential distribution.
-_SKEWED = 2.0
 
 # Classes whose weights are listed.
 _MAX_CLASSES = 8
@@ -158,22 +153,8 @@ def _target_line(data: Splits, is_auto: bool) -> dict[str, str]:
     return {
         "target": f"{'its logarithm is ' if scale.log else ''}standardised by the training rows{' (auto)' * is_auto}: "
         f"{sizes}; the loss is in this unit, metrics and predictions in the target's own; to leave it as it is: "
-        f"dataset.scale_target=false{_skew_hint(data) if is_auto else ''}"
+        "dataset.scale_target=false"
     }
-
-
-def _skew_hint(data: Splits) -> str:
-    """Return a hint to the logarithm of targets whose mean is far above their median: a few decide a squared error."""
-    scale = data.preprocessing.target_scale
-    assert scale is not None
-    zero = 1e-6 * torch.tensor(scale.scale)  # up to the rounding of float32
-    if any(bool((split.values <= zero).any()) for split in data.splits.values()):
-        return ""
-    values, names = data.train.values, data.preprocessing.target_names
-    ratios = cast("list[float]", (values.mean(0) / values.median(0).values).tolist())
-    of = f" of {names[ratios.index(max(ratios))]}" * (len(names) > 1)
-    hint = f"; the mean{of} is {max(ratios):.3g} times its median: for relative errors: dataset.scale_target=log"
-    return hint if max(ratios) >= _SKEWED else ""
 
 
 def _class_weights(data: Splits) -> dict[str, Any]:

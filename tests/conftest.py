@@ -9,6 +9,7 @@ import logging
 import os
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable
 from functools import cache
 from pathlib import Path
@@ -169,13 +170,33 @@ def logged_steps(events: Iterable[Event]) -> list[LoggedStep]:
 
 
 def one_in(count: int, cases: Iterable[Any]) -> list[Any]:
-    """Mark all cases of a parametrised test as slow, except one in `count`."""
+    """Mark all cases of a parametrised test as slow, except one in `count`, or more: each value that several share.
+
+    Those that stay are spread evenly over the values of each parameter.
+    """
+    given = list(cases)
+    own = {n: case if isinstance(case, tuple) else (case,) for n, case in enumerate(given) if not _is_param(case)}
+    values = {n: list(enumerate(map(repr, case))) for n, case in own.items()}
+    times = Counter(value for of_case in values.values() for value in of_case)
+    used = Counter({value: 0 for value, number in times.items() if number > 1})
+    kept: set[int] = set()
+
+    def order(n: int) -> tuple[bool, int, bool]:
+        uses = [used[value] for value in values[n] if value in used]
+        return 0 not in uses, sum(uses), n % count != 0
+
+    while len(kept) < len(own) / count or 0 in used.values():
+        kept.add(chosen := min((n for n in own if n not in kept), key=order))
+        used.update(value for value in values[chosen] if value in used)
     return [
-        case
-        if number % count == 0 or isinstance(case, type(pytest.param()))
-        else pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.slow)
-        for number, case in enumerate(cases)
+        pytest.param(*own[n], marks=pytest.mark.slow) if n in own.keys() - kept else case
+        for n, case in enumerate(given)
     ]
+
+
+def _is_param(case: object) -> bool:
+    """Return whether a case is one of `pytest.param`, which has its own marks."""
+    return isinstance(case, type(pytest.param()))
 
 
 def openml_cache_of_iris(folder: Path) -> None:

@@ -14,13 +14,11 @@ from exp.data.columns.category import CategoryColumn
 from exp.data.columns.column import Column
 from exp.data.columns.number import NumberColumn
 from exp.data.columns.number_cells import PLAIN, Notation
+from exp.data.frame import name_file
 from exp.data.mapped.maps import as_bytes, iterate_blocks, release_pages
 from exp.data.mapped.scratch import Scratch
 from exp.data.user_dataset import is_torch_dataset, read_rows
 from exp.errors import DataError, pluralize
-
-# The file of each part, if every part has its own.
-FILES = {-1: "path", 1: "val_path", 2: "test_path"}
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ class Dataset:
     def name_row(self, place: int) -> str:
         """Return the row at `place` for messages: "row 3", or "row 3 of dataset.test_path"."""
         number = range(len(self.x))[place] + 1 if self.row_numbers is None else int(self.row_numbers[place])
-        file = f" of dataset.{FILES[int(self.parts[place])]}" if self.is_joined and self.parts is not None else ""
+        file = f" of {name_file(int(self.parts[place]))}" if self.is_joined and self.parts is not None else ""
         return f"row {number}{file}"
 
     @property

@@ -34,9 +34,9 @@ def import_pandas() -> Any:
 
 
 # The label of a row of a table is its position in the file, counted from 0. Where several files were joined, the number
-# of the file is in the bits above: 1, 2 and 3 are dataset.path, val_path and test_path.
+# of the file, counted from 1, is in the bits above.
 _FILE_SHIFT = 48
-_FILES = ("", "path", "val_path", "test_path")
+_FILES = ("path", "val_path", "test_path")
 
 
 def label_rows(row_numbers: NDArray[np.int64], parts: NDArray[np.int8]) -> NDArray[np.int64]:
@@ -46,12 +46,17 @@ def label_rows(row_numbers: NDArray[np.int64], parts: NDArray[np.int8]) -> NDArr
         row_numbers: The position of each row in its file, counted from 1.
         parts: The part of each row: -1 for the rows of dataset.path, 1 for those of val_path, 2 for those of test_path.
     """
-    files = np.where(parts < 0, 1, parts.astype(np.int64) + 1)
+    files = np.maximum(parts.astype(np.int64), 0) + 1
     return row_numbers - 1 + (files << _FILE_SHIFT)
+
+
+def name_file(part: int) -> str:
+    """Return the key of the file whose rows have this part: dataset.path for -1, val_path for 1, test_path for 2."""
+    return f"dataset.{_FILES[max(part, 0)]}"
 
 
 def name_row(cells: Cells, place: int) -> str:
     """Return the row of the cell at `place` for messages: "row 3", or "row 3 of dataset.test_path"."""
     label = int(cells.index[place])
     file = label >> _FILE_SHIFT
-    return f"row {label % (1 << _FILE_SHIFT) + 1}{f' of dataset.{_FILES[file]}' if file else ''}"
+    return f"row {label % (1 << _FILE_SHIFT) + 1}{f' of dataset.{_FILES[file - 1]}' if file else ''}"

@@ -14,7 +14,7 @@ from exp.data.memory import check_memory
 from exp.data.preprocessing import Preprocessing
 from exp.data.split_notes import describe_columns, describe_rows
 from exp.data.splits import Split, Splits
-from exp.data.target_scale import fit_target_scale, skew_notes
+from exp.data.target_scale import fit_target_scale
 from exp.errors import ConfigError, DataError, pluralize
 
 
@@ -60,8 +60,7 @@ def prepare(
     train, val, test = parts if len(parts) == 3 else parts * 3
     unknown = preprocessing.count_unknown(encoded[np.concatenate([*rows[1:], np.zeros(0, dtype=np.int64)])])
     about_columns = describe_columns(dataset, preprocessing, unknown, validation_rows)
-    skew = skew_notes(dataset.y, dataset.target_kind.names, rows[0], scale_target, scale)
-    notes = (*about_columns, *describe_rows(dataset, rows, fold), *skew)
+    notes = (*about_columns, *describe_rows(dataset, rows, fold, scale_target, scale))
     return Splits(train, val, test, preprocessing, dataset.fingerprint, notes)
 
 

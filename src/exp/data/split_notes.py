@@ -13,6 +13,7 @@ from exp.data.folds import Fold, describe_rare_classes
 from exp.data.mapped.maps import is_mapped
 from exp.data.merge_notes import merge_notes
 from exp.data.preprocessing import Preprocessing
+from exp.data.target_scale import TargetScale, skew_notes
 from exp.errors import MAX_NAMES, pluralize, shorten
 
 # Values > 0 that a total adds; values of each column that are added first; and the rounding of a total.
@@ -41,8 +42,19 @@ def describe_columns(
     )
 
 
-def describe_rows(dataset: Dataset, rows: Sequence[NDArray[np.int64]], fold: Fold | None) -> tuple[str, ...]:
-    """Return the notes on the splits; `rows` are the row numbers of train, val and test, or of train alone."""
+def describe_rows(
+    dataset: Dataset,
+    rows: Sequence[NDArray[np.int64]],
+    fold: Fold | None,
+    scale_target: Any,
+    scale: TargetScale | None,
+) -> tuple[str, ...]:
+    """Return the notes on the splits.
+
+    Args:
+        rows: The row numbers of train, val and test, or of train alone.
+        scale_target: dataset.scale_target, and `scale` what it became.
+    """
     return (
         *_total_row(dataset),
         *_describe_repeated_rows(dataset, rows),
@@ -50,6 +62,7 @@ def describe_rows(dataset: Dataset, rows: Sequence[NDArray[np.int64]], fold: Fol
         *_describe_later_rows(dataset, rows),
         *_class_notes(dataset, rows, fold),
         *_constant_labels(dataset, rows[0]),
+        *skew_notes(dataset.y, dataset.target_kind.names, rows[0], scale_target, scale),
     )
 
 

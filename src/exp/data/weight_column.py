@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from exp.data.columns.column import Floats
 from exp.data.columns.number import NumberColumn
 from exp.data.columns.number_cells import PLAIN, Notation
-from exp.data.dataset import FILES, Dataset
-from exp.data.frame import Cells, Frame
+from exp.data.dataset import Dataset
+from exp.data.frame import Cells, Frame, name_file
 from exp.errors import DataError, pluralize
 
 # Other weights would overflow or vanish in the float32 of a loss.
@@ -54,7 +54,7 @@ def weigh_rows(dataset: Dataset, weights: Floats, name: str) -> Dataset:
             raise DataError(
                 f"dataset.weight={name}: the weight is 0 in every row"
                 + (
-                    f" of dataset.{FILES[int(part)]}"
+                    f" of {name_file(int(part))}"
                     if dataset.is_joined
                     else " of one part"
                     if dataset.parts is not None

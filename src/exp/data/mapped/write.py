@@ -24,7 +24,7 @@ from exp.data.preprocessing import Preprocessing
 from exp.data.scalers.registry import SCALERS
 from exp.data.scalers.scaler import Scaler
 from exp.data.split_notes import describe_columns, describe_rows
-from exp.data.target_scale import fit_target_scale, skew_notes
+from exp.data.target_scale import fit_target_scale
 from exp.errors import ConfigError
 
 # The files of a prepared dataset: META, and x, y, ... of each split.
@@ -67,8 +67,7 @@ def write_splits(dataset: Dataset, choices: Choices, folder: Path, scratch: Scra
         _write_vectors(dataset, targets, rows[place], folder, name)
     if choices.fold is not None and dataset.classes is None:
         _write(folder / "test.given", [dataset.y[rows[2]].astype(np.float64)])
-    skew = skew_notes(dataset.y, dataset.target_kind.names, rows[0], choices.scale_target, scale)
-    row_notes = (*describe_rows(dataset, rows, choices.fold), *skew)
+    row_notes = describe_rows(dataset, rows, choices.fold, choices.scale_target, scale)
     release_pages(dataset.y)
     with closing(scratch.columns(len(dataset.x), dataset.x.shape[1], dataset.x.dtype)) as columns:
         _copy_columns(dataset.x, columns, scratch)

@@ -41,7 +41,7 @@ def test_a_file_that_cannot_be_read_again(tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("format", ["pt2", "onnx"])
 @pytest.mark.parametrize("kilobytes", [1, 16])
 def test_a_disk_that_becomes_full_leaves_no_file(format: str, kilobytes: int, tmp_path: Path):
-    """A limit on the size of a file acts like a full disk: of the graph, or of the parameters beside it."""
+    """A limit on the size of a file acts like a full disk: for the graph, or for the file of its parameters."""
     if format == "onnx":
         pytest.importorskip("onnxscript")
     usual = resource.getrlimit(resource.RLIMIT_FSIZE)

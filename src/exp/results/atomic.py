@@ -43,8 +43,8 @@ def replacement(path: Path, *, sync: bool = False, keep: Path | None = None, sha
 def moved_together(path: Path) -> Generator[Path]:
     """Yield a path of the name of `path`, for a new file, its companions, or a folder.
 
-    It is in a temporary folder beside `path`, and all that was written in it is moved beside `path` when the context
-    exits: `path` last. If the context raises, nothing is moved. An OSError names the place that was meant.
+    It is in a temporary folder, and all that was written there is moved to the folder of `path` when the context exits:
+    `path` last. If the context raises, nothing is moved. An OSError names the place that was meant.
     """
     try:
         folder = tempfile.TemporaryDirectory(prefix=".exp.", dir=path.parent)

@@ -5,6 +5,8 @@ from conftest import config_of
 
 from exp.errors import ConfigError
 from exp.training.build import build
+from exp.training.events import Evaluated
+from exp.training.loop import Training
 
 ONE_CYCLE = ["dataset=moons", "scheduler=one_cycle", "epochs=2"]
 
@@ -18,6 +20,27 @@ def test_one_cycle_may_leave_the_momentum_as_it_is(cycle: str, momentum: float):
 def test_one_cycle_without_momentum_trains_any_optimizer():
     experiment = build(config_of(*ONE_CYCLE, "optimizer=adagrad", "scheduler.cycle_momentum=false"))
     assert experiment.learner.lr == pytest.approx(experiment.config.optimizer["lr"] / 25)  # torch's div_factor
+
+
+@pytest.mark.parametrize(
+    "line", ["epochs=2 scheduler.pct_start=0.5", "scheduler.total_steps=10 scheduler.pct_start=0.1"]
+)
+def test_one_cycle_needs_more_than_one_update_of_growth(line: str):  # OneCycleLR would divide by zero
+    words = ["dataset=moons", "scheduler=one_cycle", "scheduler.every=epoch", "epochs=10", *line.split()]
+    with pytest.raises(ConfigError, match=r"pct_start=0\.[15]: the growing part is one of the (2|10) updates") as error:
+        build(config_of(*words))
+    build(config_of(*words, error.value.override))
+
+
+SHORT = "cosine coslog flat_cosine warmup_cosine one_cycle step warmup plateau"
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+@pytest.mark.parametrize("scheduler", SHORT.split())
+def test_a_schedule_lasts_as_long_as_a_short_run(scheduler: str, steps: int):
+    experiment = build(config_of("dataset=moons", "batching=full", f"scheduler={scheduler}", f"epochs={steps}"))
+    *_, last = Training(experiment.learner, experiment.batches, experiment.data, experiment.plan)
+    assert isinstance(last, Evaluated)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,9 @@ def make_scheduler(
     """Return the learning rate scheduler; None for a constant rate.
 
     T_max=null and total_steps=null are the length of the run.
+
+    Raises:
+        ConfigError: The scheduler cannot be made, or does not fit the run.
     """
     node = config.scheduler
     if node.get("_target_") is None:
@@ -26,6 +29,14 @@ def make_scheduler(
     if "max_lr" in node and len(optimizer.param_groups) > 1:  # a single number would be that of all groups
         rate = optimizer.defaults["lr"]
         node["max_lr"] = [node["max_lr"] * group["lr"] / rate for group in optimizer.param_groups]
+    if node.get("pct_start", 0.0) * node.get("total_steps", 0) == 1:  # OneCycleLR would divide by zero
+        raise ConfigError(
+            f"scheduler.pct_start={node['pct_start']}: the growing part is one of the {node['total_steps']} updates of "
+            "the learning rate, which would begin at its top",
+            "scheduler.pct_start=0, or a longer run",
+            key="scheduler.pct_start",
+            override="scheduler.pct_start=0",
+        )
     scheduler: LRScheduler = instantiate("scheduler", node, optimizer=optimizer)
     if isinstance(scheduler, ReduceLROnPlateau) and not has_validation:
         raise ConfigError("scheduler: ReduceLROnPlateau needs validation rows, and there are none", "scheduler=cosine")

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -182,6 +183,18 @@ def test_a_run_without_validation_rows_is_refused(folder: Path):
     result = run_module("exp", ["calibrate", "run=more"], folder)
     assert "run=more: it was trained on its validation rows" in result.stderr
     assert "try: a run without dataset.train_on_val" in result.stderr
+
+
+def test_one_row_is_written_in_the_singular_and_the_command_once(tmp_path: Path):
+    rows = [f"{place * 1.7 + 0.3},{'no' if place < 5 else 'yes'}" for place in range(10)]
+    (tmp_path / "few.csv").write_text("\n".join(["x,ill", *rows]) + "\n")
+    line = "dataset=table dataset.path=few.csv dataset.target=ill dataset.split=[.8,.1,.1] epochs=99 figures=false"
+    printed = do(tmp_path, *line.split(), "early_stopping.patience=1", "hydra.run.dir=few", "model=linear")
+    assert "after 1 evaluation without improvement" in printed
+    refused = run_module("exp", ["calibrate", "run=few"], tmp_path).stderr
+    assert refused.startswith("exp calibrate: every validation row (1) is predicted right, ")
+    printed += do(tmp_path, "evaluate", "run=few") + do(tmp_path, "status", "few")
+    assert not re.search(r"\b1 (rows|evaluations|epochs|features|columns|classes|cores|threads)\b", printed)
 
 
 @pytest.mark.parametrize(

@@ -198,7 +198,7 @@ def test_the_folds_of_a_cross_validation_are_averaged(folder: Path, tmp_path: Pa
     assert np.allclose(ours[columns], np.mean([one[columns].to_numpy() for one in each], axis=0), atol=1e-6)
     printed = run(tmp_path, "evaluate", "run=cv", "data=wine.csv", "ensemble=true")
     assert "checkpoint best and checkpoint best, calibrated" in printed
-    assert "note: 1 of 3 models are calibrated" in printed
+    assert "note: calibrated models: 1 of 3" in printed
     assert "(of 0, 2); to calibrate: python -m exp calibrate run=cv/0\n" in printed
     assert run(tmp_path, "evaluate", "run=cv").splitlines()[1].startswith("uses job 0 (fold=0); ensemble=true averages")
     done = forking.run("exp", ["evaluate", "run=cv", "ensemble=true"], tmp_path)

@@ -414,6 +414,6 @@ def test_the_page_of_a_folder_lists_what_is_below_it(place: Path, tmp_path: Path
     page = (tmp_path / "all/report.html").read_text()
     assert '<a href="runs/a%3D1%20%26%20more/report.html">runs/a=1 &amp; more</a>' in page
     assert "<td>runs/fast</td>" in page
-    assert "<h1>all: 4 runs and sweeps</h1>" in page
+    assert "<h1>all: runs and sweeps (4)</h1>" in page
     assert "http" not in page
     assert exp_in(tmp_path, "ls", "all").stdout.count("\n") == 5  # the page is no run

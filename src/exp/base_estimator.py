@@ -21,7 +21,7 @@ from exp.api import ONE_AT_A_TIME, run_and_load
 from exp.cli.python_calls import to_overrides
 from exp.cli.python_objects import split_objects
 from exp.data.frame import import_pandas
-from exp.errors import ExpError
+from exp.errors import ExpError, pluralize
 from exp.result import Result
 from exp.results.new_table import read_new_frame
 from exp.results.trained_model import TrainedModel
@@ -149,7 +149,7 @@ class BaseExpEstimator(BaseEstimator):
             return validate_data(self, x, reset=reset), None
         validate_data(self, x, reset=reset, skip_check_array=True)
         if y is not None and len(x) != len(y):
-            raise ValueError(f"X has {len(x)} rows, and y {len(y)}")
+            raise ValueError(f"X has {pluralize(len(x), 'row')}, and y {len(y)}")
         return x, None if y is None else np.asarray(y)
 
     def _check_weights(self, given: Any, count: int) -> Any:
@@ -171,9 +171,8 @@ class BaseExpEstimator(BaseEstimator):
         except (TypeError, ValueError) as error:
             raise ValueError(f"sample_weight: {error}\n  try: a number >= 0 for each row") from error
         if weights.shape != (count,):
-            raise ValueError(
-                f"sample_weight has the shape {weights.shape}, and X {count} rows\n  try: a number >= 0 for each row"
-            )
+            what = f"sample_weight has the shape {weights.shape}, and X {pluralize(count, 'row')}"
+            raise ValueError(f"{what}\n  try: a number >= 0 for each row")
         if not weights.any():  # scikit-learn checks that the error says so
             raise ValueError("sample_weight is zero in every row\n  try: a number > 0 for each row to train on")
         return weights
@@ -189,7 +188,8 @@ class BaseExpEstimator(BaseEstimator):
             table = read_new_frame(x, trained.config.dataset, trained.preprocessing)
             outputs, is_complete, _ = trained.outputs_of_table(table.frame, "X")
         if not is_complete.all():
-            raise ValueError(f"{int((~is_complete).sum())} rows of X have gaps that the model does not fill")
+            missing = pluralize(int((~is_complete).sum()), "row")
+            raise ValueError(f"{missing} of X with gaps that the model does not fill")
         return trained.columns_of(outputs)
 
 

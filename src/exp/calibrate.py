@@ -14,7 +14,7 @@ from exp.cli.output import table_lines
 from exp.config.metric_names import always_computed, as_cost
 from exp.config.overrides import shell_line
 from exp.config.target_kind import TargetKind
-from exp.errors import ConfigError, DataError
+from exp.errors import ConfigError, DataError, pluralize
 from exp.results.best_job import choose_jobs
 from exp.results.lock import folder_lock
 from exp.results.run_folder import CALIBRATION, refuse_links
@@ -133,7 +133,7 @@ def _check_has_each_class(rows: "ClassRows", classes: Sequence[str]) -> None:
     missing = [name for name, weight in zip(classes, total, strict=True) if weight == 0]
     if missing:
         raise DataError(
-            f"calibrate: no validation row is {' or '.join(missing)}, and no finite bias fits such a class best",
+            f"no validation row is {' or '.join(missing)}, and no finite bias fits such a class best",
             "method=temperature, or validation rows of each class (dataset.stratify=true)",
         )
 
@@ -191,7 +191,7 @@ def _measure(trained: "TrainedModel", metric: str | None) -> _Metrics:
 
 
 def _describe(calibration: "Calibration", metric: str | None, rows: int, classes: Sequence[str]) -> str:
-    parts = [f"fitted on {rows:,} validation rows: logits x {calibration.scale:.4g}"]
+    parts = [f"fitted on {pluralize(rows, 'validation row')}: logits x {calibration.scale:.4g}"]
     if any(calibration.bias):
         parts.append(", ".join(f"{name} {bias:+.3g}" for name, bias in zip(classes, calibration.bias, strict=True)))
     if calibration.threshold is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from exp.cli.answer import Answer
 from exp.cli.commands import run_command
 from exp.cli.output import table_lines
-from exp.errors import DataError, ExpError
+from exp.errors import DataError, ExpError, pluralize
 from exp.results import metrics_csv, summary
 from exp.results.compare_metrics import ROUNDED
 from exp.results.compare_runs import Difference, compare_runs
@@ -81,7 +81,7 @@ class Diff(Answer):
 def describe_comparison(found: "PairedComparison", names: tuple[str, str]) -> str:
     """Return one sentence for people: which is better, by how much, and whether that is noise."""
     first, second = (format_metric(found.measure, value) for value in found.values)
-    where = f"{found.measure} of {found.rows:,} {found.split} rows"
+    where = f"{found.measure} of {pluralize(found.rows, f'{found.split} row')}"
     if found.better is None:
         return f"neither: {where}: {first} both"
     better, worse = (first, second) if found.better == 0 else (second, first)

@@ -10,7 +10,7 @@ from exp.cli.commands import run_command
 from exp.config.constraints import CONSTRAINTS, violation
 from exp.config.overrides import reads_as, shell_line
 from exp.config.own_metrics import refuse_metric
-from exp.errors import ConfigError, DataError, display_path
+from exp.errors import ConfigError, DataError, display_path, pluralize
 from exp.results.best_job import choose_jobs
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Evaluation(Answer):
 
     def lines(self) -> Iterator[str]:
         yield from self.notes
-        yield f"{self.of}, {self.rows:,} rows, {self.parameters}"
+        yield f"{self.of}, {pluralize(self.rows, 'row')}, {self.parameters}"
         yield from (f"{name} {value!r}" for name, value in self.metrics.items())
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from exp.cli.answer import Answer
 from exp.cli.commands import run_command
+from exp.errors import pluralize
 from exp.results.formatting import format_metric, printable
 from exp.results.resume_line import NO_STORAGE
 from exp.results.run_folder import is_sweep
@@ -91,7 +92,7 @@ def _format_epoch(epoch: float) -> str:
 
 
 def _describe_sweep(sweep: SweepStatus) -> Iterator[str]:
-    yield f"{sweep.folder}: {sweep.status}, {sweep.jobs['done']:,} of {sweep.jobs['all']:,} jobs done"
+    yield f"{sweep.folder}: {sweep.status}, {sweep.jobs['done']:,} of {pluralize(sweep.jobs['all'], 'job')} done"
     yield from _describe_process(sweep.process, sweep.status)
     counts = ((name, count) for name, count in sweep.jobs.items() if name not in ("all", "done") and count)
     yield f"jobs      {', '.join(f'{count:,} {name}' for name, count in counts)}"

@@ -48,7 +48,8 @@ def verify_run(run: Path, kills: int, seed: int, folder: Path) -> list[str]:
     seconds = time.monotonic() - began
     rows = list(metrics_csv.read_rows(reference_folder))
     training_seconds = max(row.seconds for row in rows)
-    print(f"uninterrupted: {seconds:.1f} s, of which {training_seconds:.1f} s training, {len(rows)} rows", flush=True)
+    spent = f"{seconds:.1f} s, of which {training_seconds:.1f} s training"
+    print(f"uninterrupted: {spent}, {pluralize(len(rows), 'row')}", flush=True)
     rng = random.Random(seed)
     command = [*command, f"hydra.run.dir={killed_folder}"]
     kills_in_training = 0

@@ -168,7 +168,7 @@ def test_only_a_column_that_the_run_does_not_use_is_to_be_renamed(tmp_path: Path
     with pytest.raises(DataError) as error:
         encode_rows(frame[["f0", "f1"]].rename(columns={"f1": "F1"}), preprocessing, "new.csv")
     assert str(error.value) == (
-        "data=new.csv: columns 'f1', 'f2', 'f3', 'f4', 'f5', 'f6', 'f7', 'f8', 'f9', 'f10' and 289 others are missing\n"
+        "data=new.csv: columns 'f1', 'f2', 'f3', 'f4', 'f5', 'f6', 'f7', 'f8', 'f9', 'f10' and 289 more are missing\n"
         "  try: rename column 'F1' to 'f1'"
     )
     with pytest.raises(DataError, match=r"'f300y' is missing\n  try: a table with this column"):

@@ -190,7 +190,7 @@ def test_the_best_job_of_a_continued_search_is_in_the_folder_of_the_best_trial(t
     assert find_best(first).warnings == ()
     found = find_best(second)
     assert (found.jobs, found.sweep) == ((first / "0",), first)
-    assert found.warnings == (f"the best of the 6 trials of the study is in {first}",)
+    assert found.warnings == (f"the best of the study's 6 trials is in {first}",)
     assert choose_jobs(str(second))[1][0].startswith(f"{first}: job 0: loss/val 0.1, ")
     shutil.rmtree(first)
     found = find_best(second)

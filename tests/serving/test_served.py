@@ -243,7 +243,7 @@ def test_an_export_is_compared_on_the_lines_of_the_file_too(place: Path, served:
     lines, frame = found
     assert lines.read_bytes() == b"".join((place / "t.csv").read_bytes().splitlines(keepends=True)[:201])
     assert largest_difference(run, frame, served["predict"](served["read_file"](str(lines)))) <= TOLERANCE
-    with pytest.raises(ConfigError, match="199 rows have a prediction, and exp predict has 200"):
+    with pytest.raises(ConfigError, match="199 rows with a prediction, where exp predict has 200"):
         largest_difference(run, frame, served["predict"](served["read_file"](str(lines)))[1:])
 
 
@@ -326,7 +326,7 @@ def test_rows_of_another_form_are_refused_with_what_is_expected(served: Any):
         served["predict"]({**row, "plain": ["7", "8"]})
     values = {**row, "price": 1234.5, "plain": None}
     for wrong, count in ((["7"], 1), ([*values.values(), 1], 16), ([], 0)):
-        with pytest.raises(ValueError, match=f"^row 2 has length {count}, and 15 values are needed$"):
+        with pytest.raises(ValueError, match=f"^row 2 has length {count} instead of 15$"):
             served["predict"]([[*values.values()], wrong])
     assert served["predict"]([[*values.values()]]) == served["predict"]([values])
 

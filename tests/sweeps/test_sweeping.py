@@ -429,7 +429,7 @@ def test_on_error_stop_starts_no_job_after_a_failure(exp, tmp_path: Path):
     assert done.returncode == 1
     assert table(tmp_path / "sweep")[0]["status"] == "failed"
     assert [path.name for path in (tmp_path / "sweep").glob("[0-9]*")] == ["0"]
-    stopped = "stopped at the first failure, 4 jobs not started"
+    stopped = "stopped at the first failure; jobs not started: 4"
     assert f"{stopped}; to resume: python -m exp -m sweep.resume=sweep\n" in done.stdout
 
 

@@ -87,7 +87,7 @@ def test_with_a_bias_the_mean_probability_of_each_class_is_its_share():
 @pytest.mark.parametrize("has_bias", [False, True])
 def test_rows_that_are_all_predicted_right_fit_no_scale(has_bias: bool):
     rows = np.array([[0.9, 0.1], [0.1, 0.9], [0.4, 0.6]])
-    with pytest.raises(DataError, match="all 3 validation rows are predicted right"):
+    with pytest.raises(DataError, match=r"every validation row \(3\) is predicted right"):
         fit_calibration(rows, np.array([0, 1, 1]), None, has_bias)
     if has_bias:  # a bias predicts the third row right too
         with pytest.raises(DataError):

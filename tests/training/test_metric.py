@@ -131,7 +131,7 @@ def test_a_metric_that_the_validation_rows_do_not_define_is_refused(exp: Any, tm
     (tmp_path / "rows.csv").write_text("\n".join(lines))
     done = exp(*"dataset=table dataset.path=rows.csv dataset.target=b metric=auc figures=false seed=1".split())
     assert done.returncode == 1
-    assert "metric=auc: the 8 validation rows do not define it" in done.stderr
+    assert "metric=auc: 8 validation rows cannot define it" in done.stderr
     assert "dataset.stratify=true" in done.stderr
 
 

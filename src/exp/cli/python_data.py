@@ -15,7 +15,7 @@ from exp.data.held import HeldRows, hold
 from exp.data.reading.header import strip_name
 from exp.data.seeding import preserved_streams, seed_everything
 from exp.data.user_dataset import is_torch_dataset, read_rows
-from exp.errors import ConfigError, nearest
+from exp.errors import ConfigError, nearest, pluralize
 
 Targets: TypeAlias = str | int | Sequence[str | int]
 
@@ -126,7 +126,7 @@ def _join(x: Frame, y: Any) -> tuple[Frame, Targets]:
     pd = import_pandas()
     named = y if isinstance(y, pd.DataFrame) else pd.DataFrame({getattr(y, "name", None) or _TARGET: _as_array(y)})
     if len(named) != len(x):
-        raise ConfigError(f"x has {len(x):,} rows and y {len(named):,}", "one value of y for each row of x")
+        raise ConfigError(f"x has {pluralize(len(x), 'row')} and y {len(named):,}", "one value of y for each row of x")
     if shared := [str(name) for name in named.columns if name in x.columns]:
         what = f"the target {', '.join(map(repr, shared))} is also a column of x"
         raise ConfigError(what, f"train(x, target={shared[0]!r}), or x without it")

@@ -80,7 +80,7 @@ def select_rows(
         if policy == "error" and name not in empty:
             listed = _list_counts(counts)
             raise DataError(
-                f"dataset.path={path}: the table has empty cells: {listed} in {len(frame):,} rows"
+                f"dataset.path={path}: the table has empty cells: {listed} in {pluralize(len(frame), 'row')}"
                 f"{_show_hidden_gap(frame[name], given[name])}",
                 "dataset.missing=auto, or dataset.missing=drop",
             )
@@ -95,7 +95,7 @@ def select_rows(
             "dataset.missing=auto, or 'dataset.drop=[...]' with the columns that have most empty cells",
         )
     if without:
-        notes.append(f"left out {without:,} of {len(frame):,} rows: {' or '.join(targets)} is empty")
+        notes.append(f"left out {without:,} of {pluralize(len(frame), 'row')}: {' or '.join(targets)} is empty")
     if dropping:
         listed = _list_counts({name: counts[name] for name in dropping})
         notes.append(f"left out {len(frame) - len(left):,} of {len(frame):,} rows with empty cells: {listed}")

@@ -76,7 +76,7 @@ def _refuse_absent(wanted: Sequence[str], names: Sequence[str], path: str) -> No
         if (near := nearest(name, spare)) is not None:
             spare.remove(near)
             renamed.append(f"rename column '{near}' to '{name}'")
-    more = f" and {len(absent) - _MOST_ABSENT:,} others" if len(absent) > _MOST_ABSENT else ""
+    more = f" and {len(absent) - _MOST_ABSENT:,} more" if len(absent) > _MOST_ABSENT else ""
     listed = ", ".join(map(repr, absent[:_MOST_ABSENT]))
     what = f"column {listed} is" if len(absent) == 1 else f"columns {listed}{more} are"
     fix = ", and ".join(renamed)

@@ -162,8 +162,8 @@ def _describe_repeated_rows(dataset: Dataset, rows: Sequence[NDArray[np.int64]])
     for name, part in zip(("val", "test"), rows[1:], strict=True):
         if count := count_repeated(dataset.x, dataset.y, rows[0], part):
             notes.append(
-                f"{count:,} of {len(part):,} {name} rows equal a training row, target included: the {name} metrics "
-                "favor a model that memorizes"
+                f"{count:,} of {len(part):,} {name} rows {'equals' if count == 1 else 'equal'} a training row, "
+                f"target included: the {name} metrics favor a model that memorizes"
             )
     return notes
 
@@ -176,8 +176,8 @@ def _describe_shared_groups(dataset: Dataset, rows: Sequence[NDArray[np.int64]])
     for name, part in zip(("val", "test"), rows[1:], strict=True):
         if count := int(np.isin(dataset.groups[part], known[known >= 0]).sum()):
             notes.append(
-                f"{count:,} of {len(part):,} {name} rows are of a dataset.group that training rows have too: the "
-                f"{name} metrics favor a model that knows these groups"
+                f"{count:,} of {len(part):,} {name} rows {'is' if count == 1 else 'are'} of a dataset.group that "
+                f"training rows have too: the {name} metrics favor a model that knows these groups"
             )
     return notes
 
@@ -190,7 +190,7 @@ def _describe_later_rows(dataset: Dataset, rows: Sequence[NDArray[np.int64]]) ->
     for name, part in zip(("val", "test"), rows[1:], strict=True):
         if len(part) and (count := int((order[rows[0]] > order[part].min()).sum())):
             notes.append(
-                f"{count:,} of {len(rows[0]):,} training rows are later than the first {name} row in dataset.order: "
-                f"the {name} metrics are not those of a forecast"
+                f"{count:,} of {len(rows[0]):,} training rows {'is' if count == 1 else 'are'} later than the first "
+                f"{name} row in dataset.order: the {name} metrics are not those of a forecast"
             )
     return notes

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from exp.errors import ConfigError
+from exp.errors import ConfigError, pluralize
 
 # x [B, ...] and y [B, ...] -> loss and outputs.
 Forward: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -61,4 +61,4 @@ class CompiledForward:
             ) from error
         self._rows.add(rows)
         seconds, self._seconds = self._seconds + time.perf_counter() - began, 0.0
-        self.notes.append(f"compile=true: compiling the step for {rows:,} rows took {seconds:.1f} s")
+        self.notes.append(f"compile=true: compiling the step for {pluralize(rows, 'row')} took {seconds:.1f} s")

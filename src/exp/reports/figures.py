@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from exp.data.splits import Split, Splits
+from exp.errors import pluralize
 from exp.reports.classification import Calibration, Ranking, confusion_counts, truth_of
 from exp.reports.style import MAX_CLASSES_WITH_COUNTS, MAX_POINTS, colour_of, escape
 from exp.reports.surfaces import decision_surface
@@ -36,7 +37,7 @@ def draw_figures(
     """Yield the name of each figure that the data allow, and a function that draws it with the current parameters."""
     unit = "of the standardised target" if data.preprocessing.target_scale else ""
     yield "learning_curves", partial(learning_curves, folder, unit)
-    split, shown = data.splits[data.held_out], f"{data.held_out}, {len(data.splits[data.held_out]):,} rows"
+    split, shown = data.splits[data.held_out], f"{data.held_out}, {pluralize(len(data.splits[data.held_out]), 'row')}"
     if data.classes is not None:
         output = predict(split.x)
         yield "confusion_matrix", partial(confusion_matrix, split, data.classes, objective, output, shown)

@@ -29,7 +29,7 @@ def write_page(folder: Path, listing: Listing) -> Path:
     html.write(
         path,
         "index.html",
-        title=f"{folder.absolute().name}: {len(listing.lines):,} runs and sweeps",
+        title=f"{folder.absolute().name}: runs and sweeps ({len(listing.lines):,})",
         folder=folder,
         command=shell_line(["ls", str(folder)]),
         counts=", ".join(f"{count:,} {status}" for status, count in counts),

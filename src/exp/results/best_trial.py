@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from exp.config.metric_names import as_cost
-from exp.errors import display_path
+from exp.errors import display_path, pluralize
 from exp.results import search_json
 from exp.results.formatting import format_metric
 from exp.results.run_folder import is_sweep
@@ -29,7 +29,7 @@ def best_trial_notes(folder: Path, place: Path, value: float) -> Iterator[str]:
     if record is None or record.best_value is None:
         return
     if place != folder:
-        yield f"the best of the {record.trials} trials of the study is in {place}"
+        yield f"the best of the study's {pluralize(record.trials, 'trial')} is in {place}"
     name, best = record.metric.rpartition("/")[0], float(record.best_value)
     if as_cost(name, best) < as_cost(name, value) and not math.isclose(best, value, rel_tol=1e-6):
         began = f" (it began in {display_path(Path(record.best_folder))})" if record.best_folder else ""

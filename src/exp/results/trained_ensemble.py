@@ -156,7 +156,7 @@ def _note_uncalibrated(models: Sequence[TrainedModel]) -> None:
         names = shorten(", ".join(model.folder.name for model in without), 60)
         line = shell_line(["calibrate", f"run={without[0].folder}"])
         print(
-            f"note: {len(models) - len(without)} of {len(models)} models are calibrated, and the average mixes their "
+            f"note: calibrated models: {len(models) - len(without)} of {len(models)}; the average mixes their "
             f"probabilities with uncalibrated ones (of {names}); to calibrate: {line}"
         )
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exp.data.frame import Frame
-from exp.errors import ConfigError, DataError
+from exp.errors import ConfigError, DataError, pluralize
 from exp.results.trained_ensemble import TrainedEnsemble
 from exp.results.trained_model import TrainedModel
 from exp.serving.rows import cells_of, lines_to_check, rows_to_check
@@ -53,7 +53,7 @@ class Comparison:
         if self.rows is None:
             return f"not compared with exp predict: {self.why_not}"
         what = f"the largest difference is {self.largest:.2g}"
-        return f"compared with exp predict on {self.rows} rows, in a process without exp: {what}"
+        return f"compared with exp predict on {pluralize(self.rows, 'row')}, in a process without exp: {what}"
 
 
 def compare(folder: Path, models: TrainedModel | TrainedEnsemble) -> Comparison:
@@ -83,7 +83,7 @@ def predict_without_exp(
     done = subprocess.run(command, input=json.dumps(rows), capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no output"])[-1]
-        raise ConfigError(f"export: {folder / 'predict.py'} fails: {last}", "format=script")
+        raise ConfigError(f"{folder / 'predict.py'} fails: {last}", "format=script")
     return json.loads(done.stdout)
 
 
@@ -93,14 +93,12 @@ def largest_difference(models: TrainedModel | TrainedEnsemble, frame: Frame, pre
     found = models.outputs_of_table(frame, "rows")
     expected = prediction_columns(lead.objective, lead.preprocessing, found.outputs)
     if len(predicted) != len(frame):
-        what = f"export: {len(predicted):,} rows have a prediction, and exp predict has {len(frame):,}"
+        what = f"{pluralize(len(predicted), 'row')} with a prediction, where exp predict has {len(frame):,}"
         raise ConfigError(what, "format=script")
     known = [row for row, is_known in zip(predicted, found.is_complete, strict=True) if is_known]
     others = [row for row, is_known in zip(predicted, found.is_complete, strict=True) if not is_known]
     if any(value is not None for row in others for value in row.values()):
-        raise ConfigError(
-            "export: a row that lacks a value has a prediction, and exp predict has none", "format=script"
-        )
+        raise ConfigError("a row that lacks a value has a prediction, and exp predict has none", "format=script")
     if not known:
         return 0.0
     probabilities = _stack(expected, known, "probability")
@@ -137,7 +135,7 @@ def _check_choices(
         for place, row in enumerate(known):
             if str(expected[name][place]) != str(row[name]) and not _is_tie(ours[place] if ours.size else ours):
                 what = f"{name} of a row is {row[name]}, and exp predict says {expected[name][place]}"
-                raise ConfigError(f"export: {what}", "format=script")
+                raise ConfigError(what, "format=script")
 
 
 def _is_tie(probabilities: NDArray[Any]) -> bool:

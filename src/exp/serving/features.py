@@ -42,7 +42,7 @@ class Features(nn.Module):
                 piece = _CategoryNumber(index, column) if column.is_code else _OneHot(index, column)
                 self._add(piece, [places[index]], len(column.features))
             elif not isinstance(column, NumberColumn):
-                raise ConfigError(f"export: no graph for columns of the kind {column.kind}", "format=script")
+                raise ConfigError(f"no graph for columns of the kind {column.kind}", "format=script")
         if gaps := [index for index, column in enumerate(columns) if getattr(column, "has_indicator", False)]:
             self._add(_Gaps(gaps), [places[index] for index in gaps], 1)
         self._register("order", np.concatenate(places).astype(np.int64))

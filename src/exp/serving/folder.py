@@ -42,7 +42,7 @@ def write_folder(models: TrainedModel | TrainedEnsemble, format: str, folder: Pa
         shutil.copyfile(Path(__file__).with_name(PROGRAM), place / PROGRAM)
         found = compare(place, models)
         if found.largest > TOLERANCE:
-            raise ConfigError(f"export: {found}, more than {TOLERANCE:g}", "another format")
+            raise ConfigError(f"{found}, more than {TOLERANCE:g}", "another format")
         shutil.rmtree(place / "__pycache__", ignore_errors=True)
     return found
 

@@ -150,7 +150,7 @@ def predict(rows: Any, tell: Any = lambda _: None) -> list[dict[str, Any]]:
     rows = [rows] if isinstance(rows, dict) else rows
     rows = [row if isinstance(row, dict) else [*np.array(row, object).flat] for row in rows]
     if wrong := [(at, len(row)) for at, row in enumerate(rows, 1) if isinstance(row, list) and len(row) != len(order)]:
-        raise ValueError(f"row {wrong[0][0]} has length {wrong[0][1]}, and {len(order)} values are needed")
+        raise ValueError(f"row {wrong[0][0]} has length {wrong[0][1]} instead of {len(order)}")
     rows = [name_cells([*row], row.values()) if isinstance(row, dict) else name_cells(order, row) for row in rows]
     if missing := sorted({column["name"] for column in columns for row in rows if column["name"] not in row}):
         raise ValueError(f"missing columns: {', '.join(missing)}")

@@ -54,7 +54,7 @@ def make_scaling(preprocessing: Preprocessing) -> nn.Module | None:
 
 
 def _unknown(scaler: Scaler) -> ConfigError:
-    return ConfigError(f"export: no graph for dataset.scaler={scaler.kind}", "out=FILE, which takes scaled features")
+    return ConfigError(f"no graph for dataset.scaler={scaler.kind}", "out=FILE, which takes scaled features")
 
 
 def _channels(preprocessing: Preprocessing) -> Sequence[int]:

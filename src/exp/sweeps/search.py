@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.pruners import NopPruner
 from optuna.trial import FrozenTrial
 
+from exp.errors import pluralize
 from exp.results.run_folder import MULTIRUN, SEARCH_RECORD, config_dir_in
 from exp.sweeps.executors.worker_pool import worker_count
 from exp.sweeps.search_record import importances, summarize, write_record
@@ -43,7 +44,7 @@ def run_search(launcher: Launcher, loader: ConfigLoader, config: DictConfig, arg
     if not can_stream:
         study.pruner = NopPruner()
     if (ended := len(read_ended_trials(study))) >= n_trials:
-        print(f"the study already has {ended} trials; to continue: hydra.sweeper.n_trials={2 * ended}")
+        print(f"the study already has {pluralize(ended, 'trial')}; to continue: hydra.sweeper.n_trials={2 * ended}")
         sys.exit(0)
     folder = Path(str(config.hydra.sweep.dir))
     if not can_stream:  # exp's own launcher writes it

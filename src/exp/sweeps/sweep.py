@@ -243,7 +243,7 @@ class Sweep:
             sweep_csv.update(self._folder)
             print(f"interrupted and saved; {self._resume_hint()}")
         elif self._is_stopping and self._queue:
-            print(f"stopped at the first failure, {len(self._queue)} jobs not started; {self._resume_hint()}")
+            print(f"stopped at the first failure; jobs not started: {len(self._queue)}; {self._resume_hint()}")
 
     def _resume_hint(self) -> str:
         resume = describe_resume(self._folder)

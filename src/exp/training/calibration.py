@@ -100,7 +100,7 @@ def fit_calibration(
     # One row that is predicted wrong loses log(2) or more.
     if losses[share > 0].sum() < math.log(2):
         raise DataError(
-            f"calibrate: all {len(truth)} validation rows are predicted right, which no finite scale fits best",
+            f"every validation row ({len(truth):,}) is predicted right, which no finite scale fits best",
             "more validation rows (dataset.split), or the probabilities as they are",
         )
     return Calibration(float(found[0]), tuple(map(float, bias)))

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from exp.config.user_code import place_of_class
-from exp.errors import ConfigError
+from exp.errors import ConfigError, pluralize
 from exp.training.objectives import Multiclass, Objective
 from exp.training.weights import without_weights
 
@@ -12,7 +12,7 @@ def check_output(objective: Objective, output: Tensor, rows: int) -> None:
     """Raise ConfigError unless the outputs have the shape [rows, K], because torch would broadcast other shapes."""
     if output.shape != (rows, objective.outputs):
         raise ConfigError(
-            f"model: its outputs for {rows} rows have shape {list(output.shape)}, but the loss needs "
+            f"model: its outputs for {pluralize(rows, 'row')} have shape {list(output.shape)}, but the loss needs "
             f"[{rows}, {objective.outputs}]",
             "a model that returns out_features values per row",
         )
@@ -31,8 +31,8 @@ def check_finite_outputs(model: nn.Module, output: Tensor, is_scaled: bool) -> N
     if count:
         kind = type(model)
         raise ConfigError(
-            f"model: {kind.__name__} returns NaN or infinite values for {count} of {len(output)} rows before the first "
-            f"step{place_of_class(kind)}",
+            f"model: {kind.__name__} returns NaN or infinite values for {count:,} of {pluralize(len(output), 'row')} "
+            f"before the first step{place_of_class(kind)}",
             f"{'' if is_scaled else 'dataset.scaler=standard, or '}a model whose outputs are finite",
         )
 

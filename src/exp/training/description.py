@@ -92,14 +92,14 @@ def _lines(
         "data": f"{choices['dataset']}: {rows:,} x {_sides(data)}{_column_kinds(data)}, {kind}; {split}{scaled}",
         **_target_line(data, "dataset.scale_target" in decided),
         "model": f"{_format_option(choices['model'], config.model)}: "
-        f"{len(data.features)} -> {experiment.objective.outputs}, {parameters:,} parameters",
+        f"{len(data.features)} -> {experiment.objective.outputs}, {pluralize(parameters, 'parameter')}",
         **({"init": f"the parameters of {config.init}"} if config.init is not None else {}),
         "loss": f"{_format_option(decided.get('loss', choices['loss']), config.loss)}{auto['loss']}",
         **_weights_line(data, config.loss.get("class_weights"), config.dataset.get("weight")),
         "optimizer": _format_option(choices["optimizer"], config.optimizer),
         "batching": f"{size}{order}: {pluralize(config.epochs, 'epoch')}{auto['epochs']} of "
         f"{pluralize(batches.steps_per_epoch, 'step')} = {pluralize(plan.steps, 'step')}",
-        "machine": f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB"
+        "machine": f"{machine['cpu']}, {pluralize(machine['cores'], 'core')}, {machine['memory_gib']} GiB"
         + (f", {machine['gpu']}" if machine["gpu"] else ""),
         "versions": f"Python {machine['python']}, torch {machine['torch']}, device {machine['device']}"
         f"{' (auto)' if config.device.name == 'auto' else ''}, {pluralize(machine['threads'], 'thread')}, "
@@ -107,8 +107,8 @@ def _lines(
     }
     if config.batching.accumulate > 1:
         lines["pieces"] = (
-            f"each batch in pieces of at most {-(-batches.size // config.batching.accumulate):,} rows, one after the "
-            "other; loss and gradients are those of the batch up to rounding"
+            f"each batch in pieces of at most {pluralize(-(-batches.size // config.batching.accumulate), 'row')}, "
+            "one after the other; loss and gradients are those of the batch up to rounding"
         )
     lines |= describe_precision(config.precision)
     if config.compile:
@@ -129,7 +129,8 @@ def _lines(
         )
     if config.ema is not None:
         lines["ema"] = f"evaluated and kept: the moving average of the parameters with decay {config.ema:g}"
-    stopping = [f"after {plan.patience} evaluations without improvement"] if plan.patience is not None else []
+    patience = pluralize(plan.patience or 0, "evaluation")
+    stopping = [f"after {patience} without improvement"] if plan.patience is not None else []
     if plan.restore_best:
         stopping.append(f"with the parameters of {plan.best}")
     if stopping:

@@ -26,8 +26,9 @@ def check_input_width(model: nn.Module, x: Tensor, features: Sequence[str]) -> N
         return
     more = len(features) - _MAX_NAMES
     names = f"{join_words(features[:_MAX_NAMES])}{f' and {more} more' if more > 0 else ''}"
+    needed = pluralize(len(features), "value")
     what = f"model: {type(model).__name__} takes {pluralize(width, 'value')}, the rows have {len(features)}: {names}"
-    fix = f"a first layer of {len(features)} values; a class of your own receives this number as in_features"
+    fix = f"a first layer of {needed}; a class of your own receives this number as in_features"
     raise ConfigError(what, fix, key="model")
 
 

@@ -27,7 +27,7 @@ from exp.engine.precision import Precision
 from exp.engine.replayed_evaluation import ReplayedEvaluations
 from exp.engine.step import Step
 from exp.engine.tensor_state import unchanged
-from exp.errors import ConfigError
+from exp.errors import ConfigError, pluralize
 from exp.training.compute_loss import compute_loss
 from exp.training.events import State
 from exp.training.member_models import average_members, join_outputs, rows_per_pass
@@ -119,7 +119,8 @@ class Learner:
     def predict(self, x: Tensor) -> Tensor:
         """Return the outputs [N, K] for x [N, F], without changing parameters or random state."""
         network, device = self.network.eval(), next((p.device for p in self.model.parameters()), x.device)
-        with self._errors(f"on {len(x)} rows of {x.shape[1]} features"), self._restoring([], device):
+        where = f"on {pluralize(len(x), 'row')} of {pluralize(x.shape[1], 'feature')}"
+        with self._errors(where), self._restoring([], device):
             pieces = (rows.to(device) for rows in iterate_parts(x, rows_per_pass(network)))
             return join_outputs((self.precision.compute_outputs(network, rows).detach() for rows in pieces), len(x))
 

@@ -14,7 +14,7 @@ from exp.data.batches import Batches, Position
 from exp.data.seeding import get_global_streams, set_global_streams
 from exp.data.splits import Splits
 from exp.engine.tensor_state import copy_tensors, get_random_state, set_random_state
-from exp.errors import ConfigError, Diverged, ExpError
+from exp.errors import ConfigError, Diverged, ExpError, pluralize
 from exp.training.check_features import FAR_FIX, describe_far_values
 from exp.training.events import Evaluated, Event, Histograms, Noted, Resumed, Snapshot, State, Trained
 from exp.training.learner import Learner
@@ -128,9 +128,10 @@ class Training:
             raise error
         value = metrics.values().get(self._plan.metric)
         if value is None:
-            what, fix = f"the {len(self._data.val):,} validation rows do not define it", "dataset.stratify=true, more"
+            rows = pluralize(len(self._data.val), "validation row")
+            what, fix = f"{rows} cannot define it", "dataset.stratify=true, more"
             if is_own(self._plan.metric):
-                what, fix = f"it returned NaN or None for the {len(self._data.val):,} validation rows", "other"
+                what, fix = f"it returned NaN or None for {rows}", "other"
             raise ConfigError(
                 f"metric={self._plan.metric}: {what}",
                 f"{fix} validation rows, or metric=loss",
@@ -164,7 +165,8 @@ class Training:
         self._learner.network.eval()  # a replayed evaluation leaves the mode as it is
         if self._state.step < self._plan.steps:
             metric, waited = self._plan.metric, self._state.waited
-            yield Noted(self._at(), f"stopped early: the validation {metric} has not improved in {waited} evaluations")
+            waited = pluralize(waited, "evaluation")
+            yield Noted(self._at(), f"stopped early: the validation {metric} has not improved in {waited}")
         at, restored = self._at(), self._best is not None and self._state.best_step < self._state.step
         resumed_at_end = self._checkpoint is not None and self._checkpoint["progress"]["step"] == self._state.step
         if resumed_at_end and len(self._data.val) and not restored:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from exp.config.overrides import value_override
 from exp.config.target_kind import TargetKind
 from exp.data.row_weights import unpack
-from exp.errors import ConfigError, as_yaml, nearest
+from exp.errors import ConfigError, as_yaml, nearest, pluralize
 
 # Losses whose own `weight` has one number for each class, and whose mean is divided by the weights of the rows.
 _WEIGHTED_BY_CLASS = (nn.CrossEntropyLoss, nn.NLLLoss)
@@ -61,7 +61,7 @@ class WeightedLoss(nn.Module):
         if losses.ndim == 0 or len(losses) != len(y):
             raise ConfigError(
                 f"loss: {type(self.criterion).__name__}(reduction=none) must return the loss of each row, got shape "
-                f"{list(losses.shape)} for {len(y)} rows",
+                f"{list(losses.shape)} for {pluralize(len(y), 'row')}",
                 "loss.class_weights=null, and no dataset.weight",
             )
         if losses.ndim > 1:

@@ -16,7 +16,7 @@ from uuid import uuid4
 import ray
 from ray.exceptions import RayError
 
-from exp.errors import ConfigError
+from exp.errors import ConfigError, pluralize
 from exp.results.lock import folder_lock
 from exp.sweeps.executors.executor import Executor, exit_at_once
 from exp.sweeps.executors.ray_connection import RaySettings, connect, count_room, has_gpus
@@ -173,7 +173,7 @@ class RayCluster(Executor):
                     print(f"job {task.spec.folder.name}: {reason}; it runs again, from its last checkpoint", flush=True)
                 except (ConfigError, OSError) as error:
                     return Outcome(f"{reason}, and it cannot be run again: {error}")
-        return Outcome(f"{reason}, {self._settings.max_retries + 1} times")
+        return Outcome(f"{reason}, {pluralize(self._settings.max_retries + 1, 'time')}")
 
     def _take(self) -> RaySlot | None:
         """Return a free worker, when there is one; None after an interrupt.

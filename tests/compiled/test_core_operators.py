@@ -314,7 +314,6 @@ def test_indices():
             table[one],
             table.index_select(0, one),
             table.index_select(1, rows[1, 2:]),
-            table.gather(0, rows.t()),
             F.embedding(rows, table),
             torch.ops.aten.embedding_dense_backward(table[rows], rows, 7, 3, False),
         ]

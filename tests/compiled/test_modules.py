@@ -93,7 +93,7 @@ REPLAYED: dict[str, tuple[Callable[[Between, Tensor], Tensor], Callable[[], nn.M
     "cumsum": (lambda _, h: h.cumsum(1), None, "the operator cumsum is not"),
     "topk": (lambda _, h: h.topk(3, 1)[0], None, "the operator topk is not"),
     "scatter": (lambda _, h: torch.zeros(ROWS, 8).scatter_add(1, (h.detach() > 0).long(), h), None, "the operator"),
-    "gather": (lambda _, h: h.gather(1, torch.zeros(ROWS, 2, dtype=torch.long)), None, "the operator scatter_add is"),
+    "gather": (lambda _, h: h.gather(1, torch.zeros(ROWS, 2, dtype=torch.long)), None, "the operator gather is"),
     "power": (lambda _, h: (h.abs() + 1) ** h, None, "the operator pow with another exponent"),
     "random whole numbers": (lambda _, h: h + torch.randint(0, 3, (ROWS, 8)), None, "the operator randint is not"),
     "a frozen parameter": (

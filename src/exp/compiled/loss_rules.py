@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 from exp.compiled.activation_rules import log_sigmoid
-from exp.compiled.tensor_rules import index_select, scatter, squeeze
-from exp.compiled.values import FLOAT, Operand, Value, broadcast, gather, mean, reduce, unsqueeze, where
+from exp.compiled.tensor_rules import index_select, squeeze
+from exp.compiled.values import FLOAT, LONG, Operand, Value, broadcast, gather, mean, reduce, unsqueeze, where
 from exp.compiled.values import elementwise as f
 
 _MEAN = 1
@@ -105,7 +105,8 @@ def nll_backward(
     chosen, weights = _chosen(target, weight, ignore_index)
     slopes = -(g / total if reduction == _MEAN else g) * weights
     slopes = where(f("ne", target, ignore_index), slopes, 0.0)  # also if the total weight is 0
-    return scatter(broadcast(0.0, scores.shape), -1, unsqueeze(chosen, -1), unsqueeze(slopes, -1))
+    column = Value("position", (), scores.shape, LONG, (len(scores.shape) - 1,))
+    return where(f("eq", column, unsqueeze(chosen, -1)), unsqueeze(slopes, -1), 0.0)
 
 
 def _chosen(target: Value, weight: Value | None, ignore_index: int) -> tuple[Value, Value]:

@@ -96,25 +96,11 @@ def index(value: Value, indices: Sequence[Value | None]) -> Value:
     return index_select(value, 0, where(chosen < 0, chosen + value.shape[0], chosen))
 
 
-def gather_rule(value: Value, dim: int, chosen: Value, *_: Any, **__: Any) -> Value:
-    """Return `value` at `chosen` along `dim`, for an index that is not longer than the value in other dimensions."""
-    for other, size in enumerate(chosen.shape):
-        value = value if other == dim % len(value.shape) else cut(value, other, 0, size)
-    return gather(value, dim, chosen)
-
-
 def embedding_backward(gradient: Value, chosen: Value, count: int, padding: int, by_frequency: bool) -> Value:
     check(not by_frequency, "embedding_dense_backward by frequency")
     chosen, width = reshape(chosen, (-1,)), gradient.shape[-1]
     kept = where(unsqueeze(elementwise("ne", chosen, padding), 1), reshape(gradient, (chosen.size, width)), 0.0)
     return Value("scatter_add", (kept, chosen), (count, width))  # the sums of the rows with equal index
-
-
-def scatter(value: Value, dim: int, chosen: Value, new: Operand) -> Value:
-    """Return `value` with one element in each row along `dim` replaced: the one at `chosen`."""
-    dim %= len(value.shape)
-    check(chosen.shape == (*value.shape[:dim], 1, *value.shape[dim + 1 :]), "scatter of several elements")
-    return where(elementwise("eq", Value("position", (), value.shape, LONG, (dim,)), chosen), new, value)
 
 
 def var_mean(
@@ -159,11 +145,9 @@ TENSOR_RULES: dict[str, Callable[..., Any]] = {
     "mm": product,
     "bmm": product,
     **dict.fromkeys(("addmm", "baddbmm"), addmm),  # faster than what torch makes of it
-    "gather": gather_rule,
     "index": index,
     "index_select": index_select,
     "embedding": lambda table, chosen, *_: index_select(table, 0, chosen),
     "embedding_dense_backward": embedding_backward,
-    "scatter": scatter,
     "var_mean": var_mean,
 }

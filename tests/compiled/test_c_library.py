@@ -249,8 +249,3 @@ def test_a_cache_that_cannot_be_written(cache: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
     with pytest.raises(Uncompilable, match="no place for compiled steps: the cache folder /proc/nowhere/exp cannot be"):
         c_library.load_library("")
-
-
-def test_scipys_matrix_product_is_there():
-    assert c_library._scipy_sgemm() != 0
-    assert os.environ["EXP_CACHE"]

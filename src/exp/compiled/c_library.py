@@ -7,7 +7,6 @@ or renamed one is compiled again. Only a folder that nobody else may write to is
 import contextlib
 import ctypes
 import hashlib
-import importlib
 import os
 import platform
 import shutil
@@ -129,16 +128,8 @@ def describe_cpu() -> str:
 
 @cache
 def sgemm_address() -> int:
-    """Return the address of the matrix product of a BLAS: torch's own if it shows one, otherwise SciPy's."""
+    """Return the address of the matrix product of torch's BLAS; 0: it exports none, and products are made in tiles."""
     library = Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"
     with contextlib.suppress(OSError, AttributeError):
         return ctypes.cast(ctypes.CDLL(str(library)).sgemm_, ctypes.c_void_p).value or 0
-    return _scipy_sgemm()
-
-
-def _scipy_sgemm() -> int:
-    capsule = importlib.import_module("scipy.linalg.cython_blas").__pyx_capi__["sgemm"]
-    name, pointer = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
-    name.restype, name.argtypes = ctypes.c_char_p, [ctypes.py_object]
-    pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-    return int(pointer(capsule, name(capsule)))
+    return 0

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from exp.compiled.arrays import FIRST, Array, Buffer, Index, identity, is_squeeze, viewed_index
+from exp.compiled.c_library import sgemm_address
 from exp.compiled.elements import Elements
 from exp.compiled.loops import Loops, merge_loops
 from exp.compiled.storage import choose_stored, sort_values
@@ -165,7 +166,7 @@ class Kernels:
             self.kernels.append(Kernel(title, lines, reads, {target.buffer}))
             return target
         is_large = work >= (_MIN_BLAS if torch.get_num_threads() == 1 else _MIN_BLAS_OF_THREADS)
-        by_blas = is_large and _has_unit_stride(a) and _has_unit_stride(b)
+        by_blas = is_large and sgemm_address() and _has_unit_stride(a) and _has_unit_stride(b)
         loops = merge_loops(batch, identity(len(batch)))
         elements = self._elements()
         corners = [

@@ -36,24 +36,16 @@ def scaled(factor: Operand, value: Value) -> Value:
     return value if not isinstance(factor, Value) and factor == 1 else value * factor
 
 
-def clamp(x: Value, low: Operand | None = None, high: Operand | None = None, **names: Operand | None) -> Value:
-    low, high = names.get("min", low), names.get("max", high)
+def clamp(x: Value, low: Operand | None, high: Operand | None = None) -> Value:
     x = x if low is None else f("maximum", x, low)
     return x if high is None else f("minimum", x, high)
 
 
 def power(x: Value, exponent: float) -> Value:
-    powers: dict[float, Callable[[], Value]] = {
-        1: lambda: x,
-        2: lambda: x * x,
-        3: lambda: x * x * x,
-        -1: lambda: 1.0 / x,
-        0.5: lambda: sqrt(x),
-        -0.5: lambda: 1.0 / sqrt(x),
-    }
+    powers = {1: x, 2: x * x, 3: x * x * x, -1: 1.0 / x, 0.5: sqrt(x), -0.5: 1.0 / sqrt(x)}
     if exponent not in powers:
         raise Uncompilable(because_of_operator("pow with another exponent than 1, 2, 3, -1, 0.5 and -0.5"))
-    return powers[exponent]()
+    return powers[exponent]
 
 
 def lerp(start: Value, end: Value, weight: Operand) -> Value:

@@ -110,7 +110,7 @@ def var_mean(
     center = mean(value, dims, True)
     squares = reduce("sum", (value - center) * (value - center), dims, keepdim)
     count = value.size // max(1, squares.size)
-    return squares * (1 / max(0.0, count - correction) if count > correction else math.nan), mean(value, dims, keepdim)
+    return squares * (1 / (count - correction) if count > correction else math.nan), mean(value, dims, keepdim)
 
 
 TENSOR_RULES: dict[str, Callable[..., Any]] = {

@@ -49,7 +49,6 @@ def _is_mean_of_output(call: OpCall, program: Program) -> bool:
         and output.shape == target.shape
         and output.is_contiguous()
         and target.is_contiguous()
-        and output.dim() > 0
         and output.dtype == target.dtype == torch.float32
         and output.numel() <= _MAX_OUTPUTS
         and arguments.get("reduction", _MEAN) == _MEAN

@@ -96,6 +96,4 @@ def _with_defaults(call: OpCall) -> OpCall:
     """Return the call with all positional arguments of the schema, defaults included."""
     positional = [argument for argument in call.operator._schema.arguments if not argument.kwarg_only]
     rest = [argument.default_value for argument in positional[len(call.args) :]]
-    if any(argument.name in call.kwargs for argument in positional):
-        return call
     return OpCall(call.operator, (*call.args, *rest), call.kwargs, call.result)

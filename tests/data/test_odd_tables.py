@@ -56,7 +56,7 @@ def test_infinite_and_huge_numbers_are_gaps_with_a_note(cell: str, mark: str, tm
     assert data.train.x.isfinite().all()
     new = read_frame(write(tmp_path, f"size\n{cell}\n"))
     values, is_complete, notes = encode_rows(new.frame, data.preprocessing, "x.csv")
-    assert "the first in row 1: " in notes[0]
+    assert notes[0].startswith("column 'size': 1 cell is infinite or beyond 1e+100 and read as empty, the first in row")
     assert "np." not in notes[0]
     assert np.isnan(values).all()
     assert is_complete.all()

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exp.data.columns.category import UNKNOWN, category_codes
-from exp.data.columns.column import Column, Floats, show_cell, unfit_note
+from exp.data.columns.column import Column, Floats, show_cell
 from exp.data.columns.number import NumberColumn
 from exp.data.columns.number_cells import PLAIN
 from exp.data.dataset import TargetColumn
@@ -48,7 +48,7 @@ def encode_rows(frame: Frame, preprocessing: Preprocessing, path: str) -> tuple[
         values, is_unfit = column.encode(cells)
         encoded.append(values)
         if is_unfit.any():
-            notes.append(unfit_note(column, cells, is_unfit))
+            notes += column.unfit_notes(cells, is_unfit)
             _refuse_unreadable(column, cells, values, is_unfit, path)
         notes += column.notes_on(cells)
     rows = np.stack(encoded, axis=1)
@@ -170,8 +170,7 @@ def _encode_numbers(target: TargetColumn, cells: Cells, is_one_of_several: bool,
         column = NumberColumn(target.name, notation=target.notation)
         values, is_unfit = column.encode(cells)
         notes += column.notes_on(cells)
-        if is_unfit.any():
-            notes.append(unfit_note(column, cells, is_unfit))
+        notes += column.unfit_notes(cells, is_unfit)
         cells = cells if is_unfit.any() and np.isnan(values).all() else import_pandas().Series(values)
     if not import_pandas().api.types.is_numeric_dtype(cells):
         what = f"data={path}: the target '{target.name}' is not numeric"

@@ -80,6 +80,7 @@ def read_cell(cell: Any, column: Any) -> tuple[float, str]:  # its value, and wh
         return np.nan, ""
     reader: Any = {"number": number, "date": day, "boolean": lambda word, _: STATE["booleans"].get(word.lower())}[kind]
     value = float(cell) if kind == "number" and isinstance(cell, (int, float, np.number)) else reader(word, ways[0])
+    value = np.inf if kind == "number" and word.lower() in STATE["infinite"] else value
     if value is None:  # as no cell of the training rows, but without doubt
         order = ways[0]["order"] or "dd" * word.lstrip("0123456789").startswith(".")
         others = [(other, way["order"]) for way in ways[1:] if (other := reader(word, way)) is not None]
@@ -89,7 +90,7 @@ def read_cell(cell: Any, column: Any) -> tuple[float, str]:  # its value, and wh
     if kind == "number" and value and ways[0]["unit"] not in " ".join(plainly(word).split()).casefold():
         note = f"lacks the {ways[0]['unit']} of the training rows, and is read as if it had it"
     if value is not None and abs(value) > 1e100:
-        return np.nan, "is beyond 1e+100, and counts as empty"
+        return np.nan, "is infinite or beyond 1e+100, and counts as empty"
     return (np.nan, f"is no {kind}, and read as empty") if value is None else (value, note)
 
 

@@ -65,6 +65,10 @@ class Column(ABC):
     def encode(self, cells: Cells) -> tuple[Floats, NDArray[np.bool_]]:
         """Return the cells of new rows as values [N], and which cells do not fit the kind; those are missing."""
 
+    def unfit_notes(self, cells: Cells, is_unfit: NDArray[np.bool_]) -> list[str]:
+        """Return notes on the cells [N] that `encode` found unfit."""
+        return [unfit_note(self, cells, is_unfit)] if is_unfit.any() else []
+
     def notes_on(self, cells: Cells) -> list[str]:
         """Return notes on cells of new rows that `encode` reads in another way than those of the training rows."""
         del cells

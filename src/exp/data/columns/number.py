@@ -69,6 +69,11 @@ class NumberColumn(Column):
         is_unfit |= np.abs(values) > LARGEST
         return np.where(is_unfit, np.nan, values), is_unfit
 
+    def unfit_notes(self, cells: Cells, is_unfit: NDArray[np.bool_]) -> list[str]:
+        values, _ = read_numbers(cells, self.notation)
+        words = super().unfit_notes(cells, is_unfit & np.isnan(values))
+        return [*words, *mask_infinite(f"column '{self.name}'", cells, values)[1]]
+
     def notes_on(self, cells: Cells) -> list[str]:
         return other_notation_notes(self.name, cells, self.notation)
 
@@ -123,6 +128,9 @@ class BooleanColumn(NumberColumn):
 
     def encode(self, cells: Cells) -> tuple[Floats, NDArray[np.bool_]]:
         return read_booleans(cells)
+
+    def unfit_notes(self, cells: Cells, is_unfit: NDArray[np.bool_]) -> list[str]:
+        return Column.unfit_notes(self, cells, is_unfit)
 
     def notes_on(self, cells: Cells) -> list[str]:
         del cells

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.preprocessing import StandardScaler
@@ -15,6 +16,7 @@ from exp.data.dataset import as_dataset
 from exp.data.prepare import prepare
 from exp.data.scalers.registry import SCALERS
 from exp.errors import DataError, ExpError
+from exp.models.number_embeddings import Piecewise
 from exp.training.check_features import check_features, check_finite, describe_far_values
 
 COUNT, SPLIT = 20, [12, 4, 4]
@@ -74,7 +76,7 @@ def test_beyond_float32_another_scaler_is_advised():
     x[ROWS["val"][0], 0] = 1e38
     with pytest.raises(DataError) as raised:
         check_finite(prepare(as_dataset((x, y)), SPLIT, "standard", seed=0))
-    assert raised.value.problem.startswith("dataset: the val rows have NaN or infinite values in x1, or values too far")
+    assert raised.value.problem.endswith(f"for float32: x1 is inf in row {ROWS['val'][0] + 1}")
     assert raised.value.fix.startswith("dataset.scaler=robust, or ")
     check_finite(prepare(as_dataset((x, y)), SPLIT, "robust", seed=0))
 
@@ -86,9 +88,26 @@ def test_unscaled_features_beyond_float32_are_to_be_scaled(tmp_path: Path, monke
     line = ("model=linear", "epochs=1", "figures=false")
     with pytest.raises(ExpError) as raised:
         train(rows, *line, "dataset.scaler=none", target="y")
-    assert "NaN or infinite values in a, or values too far" in raised.value.problem
+    assert raised.value.problem.partition("for float32: ")[2].startswith("a is inf in row ")
     assert raised.value.fix == "dataset.scaler=standard, or remove or fill them, or leave out the column"
     train(rows, *line, "dataset.scaler=standard", target="y")
+
+
+@pytest.mark.parametrize("size", [1.0, 1e20])
+def test_large_unscaled_features_that_let_a_run_diverge_are_to_be_scaled(size: float, tmp_path: Path):
+    x, _ = make_rows(is_constant=False)
+    rows = pd.DataFrame({"a": [*x[:-1, 1], size], "b": x[:, 1] ** 2, "y": x[:, 1] + 0.5})
+    line = ("model=linear", "loss=mse", "optimizer=sgd", "optimizer.lr=10", "epochs=99", "dataset.split=[12,4,4]")
+    with pytest.raises(ExpError) as raised:
+        train(rows, *line, "dataset.scaler=none", "figures=false", f"hydra.run.dir={tmp_path}", target="y")
+    assert "loss became" in raised.value.problem
+    first = "dataset.scaler=standard, or a smaller" if size > 1 else "a smaller learning rate"
+    assert raised.value.fix.startswith(first)
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_bins_of_infinite_features_warn_of_nothing():
+    Piecewise(1).initialize(torch.tensor([[1.0], [math.inf], [math.inf]]))
 
 
 def test_an_infinite_first_loss_of_unscaled_features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -72,7 +72,7 @@ PLANTED: dict[str, tuple[str, Callable[[Experiment], Experiment], str]] = {
         lambda e: e,
         r"the initial loss is 3\d.\d+, but guessing gives ln 2 = 0.693; try: dataset.scaler=standard",
     ),
-    "a NaN": ("dataset=iris", lambda e: with_rows(e, column(float("nan"))), "NaN or infinite values in sepal width"),
+    "a NaN": ("dataset=iris", lambda e: with_rows(e, column(float("nan"))), r"width \(cm\) is nan in row "),
     "an infinity": ("dataset=iris", lambda e: with_rows(e, column(float("inf"))), "NaN or infinite values"),
     "a column that never varies": ("dataset=iris", lambda e: with_rows(e, column(3.0)), "sepal width .* is constant"),
     "a huge column": ("dataset=moons", lambda e: with_rows(e, column(1e5)), "x2 is about .* dataset.scaler=standard"),

@@ -105,7 +105,8 @@ class Piecewise(nn.Module):
     def initialize(self, x: Tensor) -> None:
         """Set the bins by rows [N, n] of training."""
         bins = min(self.bins, max(1, len(x) - 1))
-        quantiles = np.quantile(x.cpu().double().numpy(), np.linspace(0, 1, bins + 1), axis=0).astype(np.float32)
+        with np.errstate(invalid="ignore"):  # infinite features are refused before training, with their names
+            quantiles = np.quantile(x.cpu().double().numpy(), np.linspace(0, 1, bins + 1), axis=0).astype(np.float32)
         for number, edges in enumerate(torch.from_numpy(quantiles).t()):
             left, width = edges[:-1], edges.diff()
             count = int((width > 0).sum())

@@ -6,7 +6,7 @@ from typing import cast
 from torch import Tensor
 
 from exp.data.far_values import FAR, describe_far
-from exp.data.splits import Splits
+from exp.data.splits import Split, Splits
 from exp.errors import MAX_NAMES, DataError, shorten
 
 # Root mean square of a feature at which it begins to dominate the others and to saturate the model.
@@ -23,12 +23,12 @@ def check_finite(data: Splits) -> None:
     for name, split in data.splits.items():
         finite = split.largest.isfinite()
         if not bool(finite.all()):
-            bad = shorten(_features_where(data, ~finite))
+            bad = _list_not_finite(data, split)
             scaler = data.preprocessing.scaler
             other = {"standard": "robust", "none": "standard"}.get("none" if scaler is None else scaler.kind)
             raise DataError(
-                f"dataset: the {name} rows have NaN or infinite values in {bad}, or values too far from the training "
-                "rows for float32",
+                f"dataset: the {name} rows have NaN or infinite values, or values too far from the training rows for "
+                f"float32: {bad}",
                 f"{f'dataset.scaler={other}, or ' if other else ''}remove or fill them, or leave out the column",
             )
         if split.y.is_floating_point() and not bool(split.y.isfinite().all()):
@@ -36,6 +36,20 @@ def check_finite(data: Splits) -> None:
                 f"dataset: the {name} rows have targets too far from those of the training rows for float32",
                 "remove these rows, or dataset.scale_target=false",
             )
+
+
+def _list_not_finite(data: Splits, split: Split) -> str:
+    """Return the features with values that are NaN or infinite in float32, each with the first one and its row.
+
+    An infinite one may be finite in the file: float32 ends at 3.4e38.
+    """
+    places = cast("list[int]", (~split.largest.isfinite()).nonzero().flatten().tolist())
+    listed: list[str] = []
+    for place in places[:MAX_NAMES]:
+        row = int((~split.x[:, place].isfinite()).nonzero()[0])
+        where = f" in row {int(split.row_numbers[row]):,}" if len(split.row_numbers) else ""
+        listed.append(f"{data.features[place]} is {float(split.x[row, place])}{where}")
+    return shorten(listed, len(places))
 
 
 def check_features(data: Splits, is_scaled: bool) -> Iterator[str]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from exp.config.metric_names import is_higher_better
 from exp.config.own_metrics import is_own
 from exp.data.batches import Batches, Position
+from exp.data.far_values import FAR
 from exp.data.seeding import get_global_streams, set_global_streams
 from exp.data.splits import Splits
 from exp.engine.tensor_state import copy_tensors, get_random_state, set_random_state
@@ -231,8 +232,9 @@ class Training:
         """Return the error that names the first of `losses` that is NaN or infinite; losses[0] is of `first_step`."""
         index, loss = next((i, loss) for i, loss in enumerate(losses) if not math.isfinite(loss))
         divides_by_zero = self._learner.optimizer.defaults.get("eps") == 0  # where a gradient is 0, as of a dead ReLU
+        is_large = self._data.preprocessing.scaler is None and float(self._data.train.largest.max()) > FAR
+        first = "dataset.scaler=standard, or " if is_large else "optimizer.eps=1e-8, or " if divides_by_zero else ""
         return Diverged(
             f"the {kind} loss became {loss} at step {first_step + index}",
-            f"{'optimizer.eps=1e-8, or ' if divides_by_zero else ''}a smaller learning rate, "
-            f"optimizer.lr={min(lr / 10, 0.01):.3g}, or clip_grad_norm=1.0",
+            f"{first}a smaller learning rate, optimizer.lr={min(lr / 10, 0.01):.3g}, or clip_grad_norm=1.0",
         )

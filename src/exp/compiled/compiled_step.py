@@ -13,7 +13,7 @@ from exp.engine.replay import ReplayStep
 from exp.engine.step import EagerStep, StepOutputs
 from exp.engine.step_tensors import StepTensors
 from exp.engine.tensor_state import unchanged
-from exp.engine.updates import BareUpdate, basis_of_update, has_momentum, make_update
+from exp.engine.updates import BareUpdate, has_momentum
 from exp.errors import pluralize
 
 # The first steps with each number of rows are eager ones: replay records one of them, and repeats two to the bit, which
@@ -46,8 +46,6 @@ class CompiledStep:
         self._replay = ReplayStep(eager, recorded, compile_trace)
         self._tensors = StepTensors(eager, recorded.written)
         self._momentum: list[bool] | None = None
-        self._update: BareUpdate | None = None
-        self._basis: list[object] = []  # of the update
         self._current: BareUpdate | None = None  # the update of the last steps of this call, if they were compiled
         self._made: dict[int, int] = {}  # steps of the run with each number of rows
         self._loops: dict[int, CompiledLoop] = {}  # those that were checked
@@ -88,10 +86,12 @@ class CompiledStep:
             self._replayed_since, self._is_resumed_with_reason = state.get("replayed_since"), self._reason is not None
 
     def __call__(self, stacks: Iterable[Stack]) -> StepOutputs:
-        self._replay.check_state()
-        self._momentum = self._momentum or has_momentum(self._eager.optimizer)
-        if self._reason is None and has_momentum(self._eager.optimizer) != self._momentum:
-            self._use_replay("the schedule switches the momentum on or off")
+        if self._reason is None:
+            self._replay.check_state()
+            now = has_momentum(self._eager.optimizer)
+            self._momentum = self._momentum or now
+            if now != self._momentum:
+                self._use_replay("the schedule switches the momentum on or off")
         self._current = None
         outputs = StepOutputs()
         for stack in stacks:
@@ -141,21 +141,21 @@ class CompiledStep:
 
     def _find_update(self) -> BareUpdate:
         """Return the optimizer's update, with the tensors of its state as it is now."""
-        optimizer = self._eager.optimizer
         # A step that cannot be compiled may leave parameters without a gradient, and the optimizer without their state.
         recorded = (step.compiled for step in self._recorded.by_batch_size.values())
         reasons = (compiled for compiled in recorded if isinstance(compiled, str))
-        never = why_never_compiled(optimizer, self._eager.precision, self._eager.pieces is not None)
-        unused = "a parameter has no gradient" if self._recorded.some_without_gradient else None
-        reason = self._replay.fallback_reason or never or next(reasons, unused)
+        never = why_never_compiled(self._eager.optimizer, self._eager.precision, self._eager.pieces is not None)
+        reason = self._replay.fallback_reason or never or next(reasons, None)
         if reason is not None:
             raise Uncompilable(reason)
-        basis = basis_of_update(optimizer)
-        if self._update is None or basis != self._basis:
-            self._update, self._basis = make_update(optimizer), basis
-        if self._update is None:
-            raise Uncompilable("the state of the optimizer was cleared")
-        return self._update
+        update = self._replay.update
+        if not isinstance(update, BareUpdate):
+            raise Uncompilable(
+                "a parameter has no gradient"
+                if self._recorded.some_without_gradient
+                else "the state of the optimizer was cleared, or its update is not the usual one"
+            )
+        return update
 
     def _open(self, stack: Stack, update: BareUpdate, is_checked: bool) -> CompiledLoop:
         """Return the loop for batches of this size.

@@ -71,9 +71,6 @@ class ReplayStep(StepWithoutState):
 
     def __call__(self, stacks: Iterable[Stack]) -> StepOutputs:
         self.check_state()
-        if self._chosen_update is not None and basis_of_update(self._eager.optimizer) != self._basis:
-            self._chosen_update = None
-            self._verified.clear()
         outputs = StepOutputs()
         for stack in stacks:
             rest = stack
@@ -98,7 +95,7 @@ class ReplayStep(StepWithoutState):
             return self._make_eagerly, 1
         if recorded is None:
             return self._capture, 1
-        loop = recorded.loop(self._update, len(rest))
+        loop = recorded.loop(self.update, len(rest))
         if self._verified.get(loop, 0) < (1 if loop in self._recorded.proven else _VERIFICATIONS):
             return partial(self._verify, loop), recorded.verified_at_once(loop, len(rest))
         # A user's optimizer may do something else in any step, which is checked before the next one.
@@ -118,13 +115,19 @@ class ReplayStep(StepWithoutState):
     def _replay(self, loop: Loop, stack: Stack) -> StepOutputs:
         outputs = StepOutputs()
         with torch.inference_mode():
-            outputs.add(*loop.run(stack, self._update)[:2])
+            outputs.add(*loop.run(stack, self.update)[:2])
         return outputs
 
     def check_state(self) -> None:
-        """Fall back if something has changed the state of the model since its step was captured."""
+        """Fall back if something has changed the state of the model since its step was captured.
+
+        If something has changed what the update takes for granted, another one is chosen, and verified.
+        """
         if self.fallback_reason is not None:
             return
+        if self._chosen_update is not None and basis_of_update(self._eager.optimizer) != self._basis:
+            self._chosen_update = None
+            self._verified.clear()
         if (changed := self._state.find_change()) is not None:
             self._fall_back(_CHANGES.format(changed))
         elif [*map(id, self._eager.parameters)] != self._trained:
@@ -203,7 +206,7 @@ class ReplayStep(StepWithoutState):
                 self._recorded.proven.add(loop)
         elif not self._recorded.by_batch_size[stack.batch_size].reject(loop, difference):
             if difference == _OTHER_UPDATE:
-                self._use_optimizer_step()
+                self._chosen_update, self._allows_bare_update = None, False
             else:
                 self._fall_back(difference)
         after.restore()
@@ -214,7 +217,7 @@ class ReplayStep(StepWithoutState):
     ) -> str | None:
         """Run the loop; return why it does not give the outputs and last gradients and end in `after`, or None."""
         # The optimizer's own step is the one that the eager step made.
-        update = self._update if isinstance(self._update, BareUpdate) else NoUpdate()
+        update = self.update if isinstance(self.update, BareUpdate) else NoUpdate()
         try:
             with torch.inference_mode():
                 *results, last_gradients = loop.run(stack, update)
@@ -233,17 +236,12 @@ class ReplayStep(StepWithoutState):
         self._recorded.proven.clear()
 
     @property
-    def _update(self) -> Update:
+    def update(self) -> Update:
         """The optimizer's bare update where there is one."""
         if self._chosen_update is None:
             # Bare updates assume that all parameters made the same number of steps.
             is_bare = self._allows_bare_update and not self._recorded.some_without_gradient
             bare = make_update(self._eager.optimizer) if is_bare else None
-            self._chosen_update, self._basis = (
-                bare or OptimizerStep(self._eager),
-                basis_of_update(self._eager.optimizer),
-            )
+            self._chosen_update = bare or OptimizerStep(self._eager)
+            self._basis = basis_of_update(self._eager.optimizer)
         return self._chosen_update
-
-    def _use_optimizer_step(self) -> None:
-        self._chosen_update, self._allows_bare_update = None, False

@@ -8,7 +8,7 @@ from exp.compiled.elements import C_TYPES
 from exp.compiled.kernels import Kernel
 from exp.compiled.values import BOOL, FLOAT, LONG
 
-_GIVEN = "const float *restrict floats, const float *restrict numbers, sgemm_function *sgemm"
+_GIVEN = "const float *restrict floats, const double *restrict numbers, sgemm_function *sgemm"
 _ALIGNMENT = 64
 _BYTES = {FLOAT: 4, LONG: 8, BOOL: 1}
 
@@ -63,7 +63,7 @@ def print_library(
             "/* Make the steps, and return whether a loss is NaN. x and y are rows, whose numbers are in `order`;",
             "   without an order they are batches, and the next ones are so many elements further. */",
             "int64_t play(int64_t steps, const int64_t *order, int64_t x_step, int64_t y_step, void *const *tensors,",
-            "             const float *floats, const float *numbers, char *work, sgemm_function *sgemm) {",
+            "             const float *floats, const double *numbers, char *work, sgemm_function *sgemm) {",
             *(f"    const {C_TYPES[one.type]} *{one.name}_rows = tensors[{at}];" for at, one in enumerate(batch)),
             *(f"    {C_TYPES[one.type]} *{one.name} = tensors[{at}];" for at, one in enumerate(others, 2)),
             "    const uint32_t mode = get_float_mode(), flushing = mode | FLUSH_SUBNORMALS;",

@@ -9,6 +9,11 @@ from exp.compiled.values import BOOL, ELEMENTWISE, FLOAT, LONG, VIEWS, Value
 
 C_TYPES = {FLOAT: "float", LONG: "int64_t", BOOL: "uint8_t"}
 _VARIABLES = {**C_TYPES, BOOL: "int"}
+_SLOTS = {
+    "float_slot": "floats[{}]",
+    "number_slot": "(float)numbers[{}]",
+    "complement_slot": "(float)(1 - numbers[{}])",
+}
 
 
 @dataclass
@@ -47,8 +52,8 @@ class Elements:
             return self.load(array, index)
         if operator == "number":
             return _print_number(value.numbers[0])
-        if operator.endswith("_slot"):
-            return f"{operator.removesuffix('_slot')}s[{value.numbers[0]}]"
+        if operator in _SLOTS:
+            return _SLOTS[operator].format(value.numbers[0])
         if operator == "position":
             return f"({self._index(index[int(value.numbers[0])])})"
         if operator in VIEWS and (operator != "reshape" or is_squeeze(value)):

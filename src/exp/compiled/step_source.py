@@ -45,7 +45,7 @@ def make_source(step: CoreStep, recording: Recording, groups: Sequence[GroupUpda
         kernels.assign("new buffer", [(Array.whole(inputs[number], value.shape), value)])
     _add_updates(kernels, step.gradients, groups, len(inputs))
     arguments, per_step = [*inputs, *draws, *states, loss, outputs], [*draws, loss, outputs]
-    numbers = sum(2 * count_numbers(group) for group in groups)
+    numbers = sum(count_numbers(group) for group in groups)
     before, after = kernels.kernels[:count], kernels.kernels[count:]
     return print_library(before, after, recording.batch_size, arguments, per_step, numbers)
 
@@ -65,4 +65,4 @@ def _add_updates(kernels: Kernels, gradients: Sequence[Value], groups: Sequence[
             pairs = list(zip(map(kernels.array, targets), results, strict=True))
             kernels.assign(f"update of parameter {parameter}", pairs)
             parameter, state = parameter + 1, state + len(group.states)
-        number += 2 * count_numbers(group)
+        number += count_numbers(group)

@@ -64,6 +64,6 @@ def _is_repeated(operand: Value, value: Value) -> bool:
 
 
 def _is_constant(value: Value) -> bool:
-    return value.operator in ("float_slot", "number_slot", "number") or (
+    return value.operator in ("float_slot", "number_slot", "complement_slot", "number") or (
         value.operator in ELEMENTWISE and all(map(_is_constant, value.operands))
     )

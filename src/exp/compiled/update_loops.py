@@ -1,6 +1,7 @@
 """The updates of engine/update_functions.py element by element, up to rounding."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -12,19 +13,18 @@ from exp.compiled.values import FLOAT, Value, elementwise, where
 from exp.engine.update_functions import FUSED, PLAIN, Numbers, UpdateFunction
 from exp.engine.updates import BareUpdate, GroupUpdate
 
-# Parameter, gradient, state tensors, numbers n and 1 - n -> new parameter, new state tensors.
-Formula: TypeAlias = Callable[[Value, Value, Sequence[Value], Sequence[Value], Sequence[Value]], list[Value]]
+# Parameter, gradient, state tensors, numbers of the update -> new parameter, new state tensors.
+Formula: TypeAlias = Callable[[Value, Value, Sequence[Value], Sequence[Value]], list[Value]]
 
 
 def new_values(group: GroupUpdate, p: Value, g: Value, states: Sequence[Value], first_number: int) -> list[Value]:
     """Return the new values of a parameter of the group and of its states, for its gradient g."""
-    count = count_numbers(group)
-    numbers = [Value("number_slot", (), (), FLOAT, (first_number + place,)) for place in range(2 * count)]
-    return _FORMULAS[group.function](p, g, states, numbers[:count], numbers[count:])
+    places = range(first_number, first_number + count_numbers(group))
+    return _FORMULAS[group.function](p, g, states, [Value("number_slot", (), (), FLOAT, (one,)) for one in places])
 
 
 def count_numbers(group: GroupUpdate) -> int:
-    """Return how many numbers n an update takes."""
+    """Return how many numbers an update takes."""
     return len(group.numbers_of_next(1)[0])
 
 
@@ -34,7 +34,7 @@ def state_tensors(update: BareUpdate) -> list[Tensor]:
 
 
 class NumberTable:
-    """The numbers of updates: for each group n, then 1 - n, which would lose digits in float32. It keeps the last."""
+    """The numbers of updates, those of the first group first, in float64. It keeps the last."""
 
     def __init__(self) -> None:
         self._rows: list[list[Numbers]] = []
@@ -53,34 +53,36 @@ class NumberTable:
 
 def _tabulate(rows: list[list[Numbers]], count: int) -> Tensor:
     tables = [np.array(of_group) for of_group in rows]  # torch.tensor takes twice as long
-    columns = [columns for table in tables for columns in (table, 1 - table)]
-    return torch.from_numpy(np.concatenate([np.empty((count, 0)), *columns], axis=1)).float()
+    return torch.from_numpy(np.concatenate([np.empty((count, 0)), *tables], axis=1))
 
 
-def _sgd(p: Value, g: Value, states: Sequence[Value], n: Sequence[Value], complements: Sequence[Value]) -> list[Value]:
-    lr, decay, momentum, _, nesterov = n
+def _complement(n: Value) -> Value:
+    """Return 1 - n for a number of the update, computed in float64: float32 would lose digits."""
+    return replace(n, operator="complement_slot")
+
+
+def _sgd(p: Value, g: Value, states: Sequence[Value], n: Sequence[Value]) -> list[Value]:
+    lr, decay, momentum, dampening, nesterov = n
     g = g + decay * p
     if not states:
         return [p - lr * g]
-    buffer = momentum * states[0] + complements[3] * g
+    buffer = momentum * states[0] + _complement(dampening) * g
     return [p - lr * where(elementwise("ne", nesterov, 0), g + momentum * buffer, buffer), buffer]
 
 
-def _adam(p: Value, g: Value, states: Sequence[Value], n: Sequence[Value], complements: Sequence[Value]) -> list[Value]:
-    shrink, decay, _, beta2, root_correction, eps, step_size = n
+def _adam(p: Value, g: Value, states: Sequence[Value], n: Sequence[Value]) -> list[Value]:
+    shrink, decay, beta1, beta2, root_correction, eps, step_size = n
     p = p * shrink
     g = g + decay * p
-    mean = states[0] + complements[2] * (g - states[0])
-    square = beta2 * states[1] + complements[3] * g * g
+    mean = states[0] + _complement(beta1) * (g - states[0])
+    square = beta2 * states[1] + _complement(beta2) * g * g
     return [p - step_size * (mean / (elementwise("sqrt", square) / root_correction + eps)), mean, square]
 
 
-def _rmsprop(
-    p: Value, g: Value, states: Sequence[Value], n: Sequence[Value], complements: Sequence[Value]
-) -> list[Value]:
+def _rmsprop(p: Value, g: Value, states: Sequence[Value], n: Sequence[Value]) -> list[Value]:
     lr, decay, alpha, eps, momentum = n
     g = g + decay * p
-    square = alpha * states[0] + complements[2] * g * g
+    square = alpha * states[0] + _complement(alpha) * g * g
     step = g / (elementwise("sqrt", square) + eps)
     if len(states) == 1:
         return [p - lr * step, square]
@@ -88,7 +90,7 @@ def _rmsprop(
     return [p - lr * buffer, square, buffer]
 
 
-def _adagrad(p: Value, g: Value, states: Sequence[Value], n: Sequence[Value], _: Sequence[Value]) -> list[Value]:
+def _adagrad(p: Value, g: Value, states: Sequence[Value], n: Sequence[Value]) -> list[Value]:
     lr, decay, eps = n
     g = g + decay * p
     total = states[0] + g * g

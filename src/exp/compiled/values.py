@@ -41,7 +41,7 @@ _OF_BOOLS = (*COMPARISONS, "and", "not", BOOL)
 
 # Operators that only rearrange elements, and those without operands.
 VIEWS = frozenset(("permute", "broadcast", "slice", "reshape"))
-LEAVES = frozenset(("input", "float_slot", "number_slot", "number", "position"))
+LEAVES = frozenset(("input", "float_slot", "number_slot", "complement_slot", "number", "position"))
 
 
 @dataclass(frozen=True, eq=False)

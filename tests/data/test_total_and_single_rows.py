@@ -12,7 +12,7 @@ from exp.data.files import arrays, table
 from exp.data.folds import Fold
 from exp.data.prepare import prepare
 
-ROWS, START = 60, "classes with one row, too few to learn and to evaluate: "
+ROWS, START = 60, "classes with fewer rows than splits, too few to learn and to evaluate: "
 FRAME = pd.DataFrame(
     {
         "a": np.random.default_rng(0).normal(size=ROWS).round(3),
@@ -49,10 +49,20 @@ def test_a_class_of_one_row_is_named_once_whatever_split_it_is_in(target: str, w
         assert all(class_notes(dataset, seed=seed) == [expected] for seed in range(8))
 
 
-def test_numbers_and_words_of_one_row_are_one_note():
+@pytest.mark.parametrize("word", ["Total", "600"])
+def test_a_class_of_two_rows_cannot_be_in_three_splits(word: str):
+    dataset = read([["1", word, word]], [["2", word, word]], "word")
+    noted = {note for seed in range(8) for note in class_notes(dataset, seed=seed)}
+    assert f"{START}{word!r} (row 1, row 62); to leave them out: a file without these rows" in noted
+    assert all(len(class_notes(dataset, seed=seed)) == 1 for seed in range(8))
+    dataset = read([["1", word, word]] * 2, [["2", word, word]], "word")
+    assert not any(START in note for seed in range(8) for note in class_notes(dataset, seed=seed))
+
+
+def test_numbers_and_words_of_few_rows_are_one_note():
     ends = [["1", "p", word] for word in ("Total", "A", "A", "7")]
     assert class_notes(read([], ends, "grade")) == [
-        f"{START}'7' (row 64), 'Total' (row 61); to leave them out: a file without these rows"
+        f"{START}'7' (row 64), 'A' (row 62, row 63), 'Total' (row 61); to leave them out: a file without these rows"
     ]
 
 

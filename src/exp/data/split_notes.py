@@ -67,16 +67,18 @@ def describe_rows(
 
 
 def _class_notes(dataset: Dataset, rows: Sequence[NDArray[np.int64]], fold: Fold | None) -> list[str]:
-    """Return notes on the classes of a single row, on those that no training row has, and on those rare in folds.
+    """Return notes on classes with fewer rows than splits, on those without a training row, and on those rare in folds.
 
-    The rows of a table are named, where a class of one row may be a total or the units of the columns.
+    The former are noted in tables, with their rows: one row may be a total or the units of the columns.
     """
     if dataset.classes is None:
         return []
     counts = np.array([_count_classes(dataset.y, part, len(dataset.classes)) for part in rows])
-    is_single = (counts.sum(axis=0) == 1) & (fold is None) & (dataset.row_numbers is not None)
-    is_unseen = (counts[0] == 0) & ~is_single & (len(rows) == 3)
-    single, unseen = (np.flatnonzero(chosen).tolist() for chosen in (is_single, is_unseen))
+    total, splits = counts.sum(axis=0), sum(len(part) > 0 for part in rows)
+    is_few = (total == 1) | ((total > 0) & (total < splits) & (counts[0] > 0))
+    is_few &= (fold is None) & (dataset.row_numbers is not None)
+    is_unseen = (counts[0] == 0) & ~is_few & (len(rows) == 3)
+    few, unseen = (np.flatnonzero(chosen).tolist() for chosen in (is_few, is_unseen))
     notes = list[str]()
     if unseen:
         listed = [
@@ -85,12 +87,12 @@ def _class_notes(dataset: Dataset, rows: Sequence[NDArray[np.int64]], fold: Fold
         ]
         what = shorten(listed, len(unseen))
         notes.append(f"no training row has the class {what}: the model cannot predict it")
-    if single:
-        places = [(number, int(np.argmax(dataset.y == number))) for number in single[:MAX_NAMES]]
-        listed = [f"{dataset.classes[number]!r} ({dataset.name_row(place)})" for number, place in places]
-        what = shorten(listed, len(single))
+    if few:
+        places = [(number, np.flatnonzero(dataset.y == number)) for number in few[:MAX_NAMES]]
+        listed = [f"{dataset.classes[number]!r} ({', '.join(map(dataset.name_row, own))})" for number, own in places]
+        what = shorten(listed, len(few))
         # No command: dataset.na_values with a class would empty cells of other columns, too.
-        problem = f"classes with one row, too few to learn and to evaluate: {what}"
+        problem = f"classes with fewer rows than splits, too few to learn and to evaluate: {what}"
         notes.append(f"{problem}; to leave them out: a file without these rows")
     return notes if fold is None else [*notes, *describe_rare_classes(dataset, fold)]
 

@@ -16,7 +16,8 @@ from exp.errors import MAX_NAMES, shorten
 FAR = 1000.0
 
 # A column of new rows is away if half of its cells, of at least so many, are so many widths from the middle of the
-# training rows. No more than one in a hundred of those is, if the width is their standard deviation (Chebyshev).
+# training rows. The scaler says what both are. No more than one in a hundred training rows is away by the standard
+# deviation (Chebyshev), and fewer than half of them by the interquartile range (dataset.scaler=robust), if it is not 0.
 _AWAY, _FEWEST = 10.0, 10
 
 # New rows that the latter is decided by.

@@ -140,6 +140,7 @@ def broken_compiler(folder: Path, patch: pytest.MonkeyPatch, script: str, otherw
 
 
 LINKER = "/usr/bin/ld: final link failed: No space left on device\ncollect2: error: ld returned 1 exit status"
+NO_LIBRARY = "/usr/bin/ld: cannot find -lm\ncollect2: error: ld returned 1 exit status"
 OUT_OF_MEMORY = "gcc: fatal error: Killed signal terminated program cc1"
 LIBRARY = 'while [ "$1" != -o ]; do shift; done; echo no ELF > "$2"'
 
@@ -149,6 +150,7 @@ LIBRARY = 'while [ "$1" != -o ]; do shift; done; echo no ELF > "$2"'
     [
         ("echo note; echo 'fatal error: no space' >&2; exit 1", "broken-cc failed: fatal error: no space$"),
         (f"echo '{LINKER}' >&2; exit 1", "failed: /usr/bin/ld: final link failed: No space left on device$"),
+        (f"echo '{NO_LIBRARY}' >&2; exit 1", "failed: /usr/bin/ld: cannot find -lm$"),
         ("exit 3", "broken-cc failed: exit code 3$"),
         (
             "kill -KILL $$",

@@ -128,10 +128,9 @@ def _killed(name: str, number: int) -> Uncompilable:
 
 def _find_cause(said: str, command: tuple[str, ...]) -> str:
     """Return the line that names the cause, without the folders of the files; empty: there is none."""
-    lines = said.splitlines()
+    lines = [line for line in said.splitlines() if not any(summary in line for summary in _SUMMARIES)]
     causes = [line for line in lines if re.search("error|No space|failed", line)]
-    first = [line for line in causes if not any(summary in line for summary in _SUMMARIES)]
-    line = next(iter([*first, *causes, *lines]), "")
+    line = next(iter([*causes, *lines]), "")
     for file in (word for word in command if word.endswith(("step.c", "step.so"))):
         line = line.replace(file, Path(file).name)
     return line[:120]

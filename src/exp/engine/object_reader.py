@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from functools import lru_cache, partial
 from io import IOBase
-from types import CodeType, FunctionType, MethodType, ModuleType
+from types import CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, cast
 
 import numpy as np
@@ -27,6 +27,7 @@ _COLLECTIONS = (list, tuple, set, frozenset, deque)
 _DATA = (*_PLAIN, *_COLLECTIONS, Mapping, bytearray)
 
 _CachedFunction: Any = type(lru_cache(len))
+_EMPTY_CELL = CellType()  # equals other empty cells, whose contents cannot be read
 
 
 class _Same:
@@ -147,7 +148,7 @@ class ObjectReader:
         if "globals" in names:  # any of them may be in use
             names |= _variables(space)
         self._read_globals(space, names, function.__module__)
-        cells = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
+        cells = [cell.cell_contents for cell in function.__closure__ or () if cell != _EMPTY_CELL]
         parts: list[Any] = [cells, function.__defaults__, function.__kwdefaults__, vars(function)]
         return [_Same(function), *map(self.read, parts)]
 
@@ -213,11 +214,3 @@ def _variables(space: Mapping[str, Any]) -> set[str]:
 
 def _as_names(slots: Any) -> tuple[str, ...]:
     return (slots,) if isinstance(slots, str) else tuple(slots)
-
-
-def _is_filled(cell: Any) -> bool:
-    try:
-        cell.cell_contents  # noqa: B018  # raises if the cell is empty
-    except ValueError:
-        return False
-    return True

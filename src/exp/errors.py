@@ -30,18 +30,23 @@ def as_yaml(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def join_words(words: Iterable[str]) -> str:
-    """Return words with commas between them, all in quotes if one of them has a mark that would hide where it ends."""
+def quote_words(words: Iterable[str]) -> list[str]:
+    """Return the words, all in quotes if one of them has a mark that would hide where it ends."""
     listed = list(words)
     if any(re.search(r'^$|^\s|\s$|[,;"\n\r\t]', word) for word in listed):
         listed = [json.dumps(word, ensure_ascii=False) for word in listed]
-    return ", ".join(listed)
+    return listed
 
 
-def shorten(names: Sequence[str], total: int | None = None) -> str:
-    """Join the first names with commas, and say how many more there are: of `total`, by default all `names`."""
-    more = (len(names) if total is None else total) - MAX_NAMES
-    return ", ".join(names[:MAX_NAMES]) + (f" and {more} more" if more > 0 else "")
+def join_words(words: Iterable[str]) -> str:
+    """Return words with commas between them, in quotes as `quote_words` says."""
+    return ", ".join(quote_words(words))
+
+
+def shorten(names: Sequence[str], total: int | None = None, limit: int = MAX_NAMES) -> str:
+    """Join the first `limit` names with commas, and say how many more there are: of `total`, by default all `names`."""
+    more = (len(names) if total is None else total) - limit
+    return ", ".join(names[:limit]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def pluralize(count: int, what: str) -> str:

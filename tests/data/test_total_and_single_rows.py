@@ -79,7 +79,7 @@ def test_thousands_of_classes_with_one_row_make_a_short_note_and_folds_have_one_
     rows = [["1", f"w{number}", "1"] for number in range(2000)]
     (note,) = class_notes(read([], rows, "word", task="classes"))
     assert note.startswith(f"{START}'w0' (row 61), 'w1' (row 62), ")
-    assert note.endswith(" and 1995 more; to leave them out: a file without these rows")
+    assert note.endswith(" and 1,995 more; to leave them out: a file without these rows")
     of_fold = class_notes(table("t.csv", "word", task="classes"), Fold(1, 3))
     starts = "no training row has the class 'w", "classes with fewer rows than folds=3: 'w0' (1), "
     assert [note.startswith(start) for note, start in zip(of_fold, starts, strict=True)] == [True, True]

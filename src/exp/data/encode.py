@@ -18,7 +18,7 @@ from exp.data.preprocessing import Preprocessing
 from exp.data.target import mask_marks, read_target
 from exp.data.target_scale import check_positive
 from exp.data.targets import as_numbers
-from exp.errors import DataError, nearest, pluralize
+from exp.errors import DataError, nearest, pluralize, shorten
 
 # A column of at least so many cells, of which this share cannot be read, is refused.
 FEWEST_CELLS, UNREADABLE_SHARE = 10, 0.9
@@ -76,9 +76,8 @@ def _refuse_absent(wanted: Sequence[str], names: Sequence[str], path: str) -> No
         if (near := nearest(name, spare)) is not None:
             spare.remove(near)
             renamed.append(f"rename column '{near}' to '{name}'")
-    more = f" and {len(absent) - _MOST_ABSENT:,} more" if len(absent) > _MOST_ABSENT else ""
-    listed = ", ".join(map(repr, absent[:_MOST_ABSENT]))
-    what = f"column {listed} is" if len(absent) == 1 else f"columns {listed}{more} are"
+    listed = shorten([*map(repr, absent)], limit=_MOST_ABSENT)
+    what = f"column {listed} is" if len(absent) == 1 else f"columns {listed} are"
     fix = ", and ".join(renamed)
     raise DataError(f"data={path}: {what} missing", fix or "a table with the columns of the training table")
 

@@ -16,7 +16,7 @@ from exp.data.columns.date_formats import DESCRIBED, TIME
 from exp.data.columns.number import BooleanColumn
 from exp.data.columns.parse_dates import DATETIME
 from exp.data.splits import Split
-from exp.errors import join_words, pluralize
+from exp.errors import join_words, pluralize, quote_words, shorten
 from exp.reports.classification import Calibration
 from exp.reports.html import Table
 from exp.reports.intervals import confidence_intervals
@@ -150,10 +150,9 @@ def _describe_columns(trained: TrainedModel) -> Iterator[tuple[str, str, str, st
 def _describe_values(column: Column, values: Floats) -> str:
     """Return the range of features [N, K] of a column, which are in their own units, or its levels."""
     if isinstance(column, CategoryColumn):
-        listed = join_words(column.categories[:_MAX_LEVELS])
-        more = len(column.categories) - _MAX_LEVELS
+        listed = shorten(quote_words(column.categories[:_MAX_LEVELS]), len(column.categories), _MAX_LEVELS)
         rare = f"; {column.rare} rare ones share a feature" if column.rare else ""
-        return f"{pluralize(len(column.categories), 'level')}: {listed}{f' and {more} more' if more > 0 else ''}{rare}"
+        return f"{pluralize(len(column.categories), 'level')}: {listed}{rare}"
     if isinstance(column, BooleanColumn):
         return f"{100 * values[:, 0].mean():.1f} % true"
     if isinstance(column, DateColumn):

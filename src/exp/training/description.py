@@ -9,7 +9,7 @@ from exp.config.run_spec import RunSpec
 from exp.config.schema import flatten
 from exp.config.user_sources import hash_sources
 from exp.data.splits import Splits
-from exp.errors import as_yaml, pluralize
+from exp.errors import as_yaml, pluralize, shorten
 from exp.training.build import Experiment
 from exp.training.choices import list_decided
 from exp.training.environment import describe_environment
@@ -169,9 +169,8 @@ def _weights_line(data: Splits, choice: Any, column: str | None) -> dict[str, st
     weights, classes = data.preprocessing.class_weights, data.classes
     parts = [f"{column} for each row, in the loss and the metrics"] if column is not None else []
     if weights is not None and classes is not None:
-        shown = [f"{name} {weight:.4g}" for name, weight in zip(classes, weights, strict=True)][:_MAX_CLASSES]
-        more = f" and {len(classes) - len(shown)} more" if len(classes) > len(shown) else ""
-        parts.append(f"{', '.join(shown)}{more}{' (balanced)' * (choice == 'balanced')}, in the loss alone")
+        shown = [f"{name} {weight:.4g}" for name, weight in zip(classes, weights, strict=True)]
+        parts.append(f"{shorten(shown, limit=_MAX_CLASSES)}{' (balanced)' * (choice == 'balanced')}, in the loss alone")
     return {"weights": "; ".join(parts)} if parts else {}
 
 

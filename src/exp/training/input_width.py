@@ -6,7 +6,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from exp.errors import ConfigError, join_words, pluralize
+from exp.errors import ConfigError, pluralize, quote_words, shorten
 
 # Attributes of layers of torch.nn that hold the number of values that a row of their input has.
 _WIDTHS = ("in_features", "num_features", "input_size", "normalized_shape")
@@ -24,8 +24,7 @@ def check_input_width(model: nn.Module, x: Tensor, features: Sequence[str]) -> N
     width = _width_of_failing_first_layer(model, x)
     if width is None:
         return
-    more = len(features) - _MAX_NAMES
-    names = f"{join_words(features[:_MAX_NAMES])}{f' and {more} more' if more > 0 else ''}"
+    names = shorten(quote_words(features[:_MAX_NAMES]), len(features), _MAX_NAMES)
     needed = pluralize(len(features), "value")
     what = f"model: {type(model).__name__} takes {pluralize(width, 'value')}, the rows have {len(features)}: {names}"
     fix = f"a first layer of {needed}; a class of your own receives this number as in_features"

@@ -80,10 +80,7 @@ class RecordedSteps:
     evaluations: Evaluations = field(default_factory=Evaluations)
     some_without_gradient: bool = False  # whether a step leaves a parameter without gradient
 
-    def keep_those_for(self, parameters: list[nn.Parameter], are_compiled: bool) -> None:
-        """Forget what a job cannot use: steps with the parameters in another order, or that were not compiled."""
-        is_alike = list(map(id, parameters)) == list(map(id, self.parameters))
-        kept = {
-            rows: step for rows, step in self.by_batch_size.items() if step.compiled is not None or not are_compiled
-        }
-        self.parameters, self.by_batch_size = parameters, kept if is_alike else {}
+    def keep_those_for(self, parameters: list[nn.Parameter]) -> None:
+        """Forget what a job cannot use: steps with the parameters in another order."""
+        if list(map(id, parameters)) != list(map(id, self.parameters)):
+            self.parameters, self.by_batch_size = parameters, {}

@@ -46,7 +46,7 @@ class ReplayStep(StepWithoutState):
         self._eager = eager
         self._compile = compile_trace
         self._recorded = recorded
-        recorded.keep_those_for(eager.parameters, are_compiled=compile_trace is not None)
+        recorded.keep_those_for(eager.parameters)
         self._verified: dict[Loop, int] = {}  # how many steps of the loop reproduced the eager one
         self._tensors = StepTensors(eager, recorded.written)
         self._state, self._hooks = StateBetweenSteps(eager.modules), HookCount(eager.modules)

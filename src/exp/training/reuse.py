@@ -68,9 +68,9 @@ class JobCache:
     ) -> ModelToTrain:
         """Return the model to train in place of `model`, with its recorded steps.
 
-        If a job with an equal model and loss was trained before, this is that job's model, with the state of `model`
-        copied into it and without gradients, because recorded steps hold references to its tensors. Otherwise it is
-        `model` itself. Classes of the user's own packages are never reused.
+        If a job with an equal model, loss and engine was trained before, this is that job's model, with the state of
+        `model` copied into it and without gradients, because recorded steps hold references to its tensors. Otherwise
+        it is `model` itself. Classes of the user's own packages are never reused.
 
         Args:
             passed: The arguments of the model that are not in the config.
@@ -81,7 +81,7 @@ class JobCache:
         if not _is_reusable(config.model) or not _is_reusable(config.loss) or criterion.state_dict():
             return ModelToTrain(model, RecordedSteps())
         shapes = [(name, *tensor.shape, str(tensor.device)) for name, tensor in model.state_dict().items()]
-        of_step = [config.clip_grad_norm, config.precision, config.compile, pieces and pieces.rows]
+        of_step = [config.engine, config.clip_grad_norm, config.precision, config.compile, pieces and pieces.rows]
         key = _key([config.model, passed, config.loss, repr(criterion), of_step, shapes])
         if key not in self._models:
             _add(self._models, key, ModelToTrain(model, RecordedSteps()))

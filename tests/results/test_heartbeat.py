@@ -57,6 +57,7 @@ def test_a_killed_run_has_died(killed: Path):
     found = summary.read(killed)
     assert found["status"] == "died"
     assert found["error"].startswith(f"its process {stored['process']['pid']} on {stored['process']['host']} is gone")
+    assert "killed, its disk was full, or" in found["error"]  # a full disk keeps no summary of the failure
     row = sweep_csv.read_row(killed)
     assert (row["status"], row["error"]) == ("died", found["error"])
     assert count_jobs(killed.parent, [row]) == {"died": 1}

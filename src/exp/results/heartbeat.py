@@ -73,7 +73,7 @@ def describe_death(process: object) -> str:
     """Return the error of a run whose process, by its record, is gone."""
     known = cast("dict[str, Any]", process) if isinstance(process, dict) else {}
     which = f" {known['pid']} on {known['host']}" if {"pid", "host"} <= known.keys() else ""
-    return f"its process{which} is gone: it was killed, or the machine stopped"
+    return f"its process{which} is gone: it was killed, its disk was full, or the machine stopped"
 
 
 def seconds_since_beat(touched: Path) -> float:

@@ -87,7 +87,7 @@ CONSTRAINTS: dict[str, tuple[_Limit, str]] = {
     "dataset.scale_target": (OneOf(("auto", True, False, "log")), "auto"),
     "dataset.task": (OneOf(("auto", "classes", "regression", "labels")), "auto"),
     "dataset.missing": (OneOfEach((None, "auto", "error", "median", "drop"), "column: '{age: drop}'"), "auto"),
-    "dataset.max_categories": (Number(1, whole=True, null=True), "50"),
+    "dataset.max_categories": (Number(1, whole=True, null=True, auto=True), "50"),
     "dataset.size": (Number(1, whole=True, null=True, many=True), "32"),
     "dataset.color": (OneOf(("auto", True, False)), "true"),
     "dataset.n_samples": (_COUNT, "1000"),

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from exp.data.columns.category import CategoryColumn
+from exp.data.columns.category import AUTO_LIMIT, MOST_FREQUENT, CategoryColumn
 from exp.data.columns.infer import ColumnOptions, parse_column
 from exp.data.frame import import_pandas
 from exp.data.mapped.npy import read_shapes
@@ -53,11 +53,11 @@ def _estimate_arrays(file: Path) -> int:
 
 def _estimate_table(node: Mapping[str, Any], files: Sequence[Path]) -> int | None:
     source = open_source(files[0], "dataset.path")
-    limit = node.get("max_categories", 50)
+    limit = node.get("max_categories", "auto")
     if source.kind == "parquet":
         parts = ParquetParts([open_source(file, "dataset.path") for file in files])
         words = sum(parts.count_bytes(place) > 8 for place in range(len(parts.names)))
-        features = len(parts.names) + words * (limit or 50)
+        features = len(parts.names) + words * (limit if isinstance(limit, int) else MOST_FREQUENT)
         return parts.rows * (_OF_CELLS * len(parts.names) + _OF_FEATURES * features)
     if source.kind != "text":
         return None
@@ -66,7 +66,7 @@ def _estimate_table(node: Mapping[str, Any], files: Sequence[Path]) -> int | Non
     return int(size / length) * (_OF_CELLS * columns + _OF_FEATURES * features)
 
 
-def _sample(source: Source, node: Mapping[str, Any], limit: int | None) -> tuple[float, int, int]:
+def _sample(source: Source, node: Mapping[str, Any], limit: int | str | None) -> tuple[float, int, int]:
     """Return the mean length of the first lines, the number of columns, and that of features by the first rows."""
     pd = import_pandas()
     found = find_text(source, node.get("separator"), node.get("decimal") or ".", node.get("encoding"))
@@ -81,5 +81,6 @@ def _sample(source: Source, node: Mapping[str, Any], limit: int | None) -> tuple
     counts = [len(column.categories) if isinstance(column, CategoryColumn) else 1 for column in parsed]
     # Words that differ in most rows name the rows.
     counts = [count if count <= len(rows) / 2 else 0 for count in counts]
-    features = sum(count if limit is None else min(count, limit) for count in counts)
+    most = AUTO_LIMIT if limit == "auto" else limit
+    features = sum(count if most is None else min(count, int(most)) for count in counts)
     return length, len(names), features

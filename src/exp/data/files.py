@@ -36,7 +36,7 @@ def table(
     kinds: Mapping[str, str] | None = None,
     drop: Sequence[str] = (),
     group: str | None = None,
-    max_categories: int | None = 50,
+    max_categories: int | str | None = "auto",
     order: str | None = None,
     split_column: str | None = None,
     val_path: str | None = None,
@@ -69,7 +69,8 @@ def table(
         drop: Columns to leave out.
         group: Column whose rows with equal values stay in one split.
         max_categories: How many categories of a column have a feature of their own, the most frequent ones. The others
-            share one. null: all.
+            share one. null: all. auto: the 50 most frequent ones, and the others with at least 3 training rows, up to
+            500.
         order: Column by which rows are split: the training rows are the first in this order, the test rows the last.
         split_column: Column that says train, val or test for each row. If it says val nowhere, a part of the training
             rows is for validation, in the proportions of dataset.split.
@@ -218,7 +219,7 @@ def openml(
     kinds: Mapping[str, str] | None = None,
     drop: Sequence[str] = (),
     group: str | None = None,
-    max_categories: int | None = 50,
+    max_categories: int | str | None = "auto",
     weight: str | None = None,
 ) -> Dataset:
     """Load a dataset from openml.org. It is downloaded once and then read from the folder `cache`.

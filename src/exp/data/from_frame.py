@@ -33,7 +33,7 @@ class TableOptions:
     kinds: Mapping[str, str] | None = None
     drop: Sequence[str] = ()
     group: str | None = None
-    max_categories: int | None = 50
+    max_categories: int | str | None = "auto"
     order: str | None = None
     split_column: str | None = None
     decimal: str | None = "."

@@ -14,6 +14,9 @@ from exp.data.read_table import Cells, import_pandas
 
 # The values of a cell that is none of the column's categories, and of an empty cell.
 UNKNOWN, EMPTY = -1, -2
+# max_categories=auto: the most frequent categories, and the others that enough training rows have to learn from, up to
+# a limit of features. In a table of countries by year, each of 200 countries has as many rows as the most frequent one.
+MOST_FREQUENT, ENOUGH_ROWS, AUTO_LIMIT = 50, 3, 500
 
 
 @dataclass(frozen=True)
@@ -21,8 +24,9 @@ class CategoryColumn(Column):
     """A value is an index into `categories`, UNKNOWN or EMPTY.
 
     Categories beyond the `max_categories` most frequent ones of the training rows share one feature, which unknown
-    categories of new rows have too. Empty cells have a feature if the training rows have some (missing=auto). Without
-    these features, unknown and empty cells are 0 in all features.
+    categories of new rows have too; auto: beyond the MOST_FREQUENT ones and those that ENOUGH_ROWS have. Empty cells
+    have a feature if the training rows have some (missing=auto). Without these features, unknown and empty cells are 0
+    in all features.
 
     A column with more than `codes_above` categories has one feature instead, for a model with an embedding: the number
     of the category, whatever `max_categories` is. The numbers after the categories are that of empty cells, if the
@@ -36,7 +40,7 @@ class CategoryColumn(Column):
 
     kind: str = "category"
     categories: tuple[str, ...] = ()
-    max_categories: int | None = None
+    max_categories: int | str | None = None  # or auto
     rare: int = 0  # how many categories share a feature
     has_missing: bool = False
     is_spelled: bool = False
@@ -68,7 +72,7 @@ class CategoryColumn(Column):
             return None, values
         by_count = present[np.argsort(-counts, kind="stable")]
         is_code = self.codes_above is not None and len(present) > self.codes_above
-        kept = present if is_code else np.sort(by_count[: self.max_categories])
+        kept = present if is_code else np.sort(by_count[: self._limit(counts)])
         encoding = np.full(len(self.categories) + 2, float(UNKNOWN))  # the last two are indexed by EMPTY and UNKNOWN
         encoding[EMPTY] = EMPTY
         encoding[kept] = np.arange(len(kept))
@@ -88,6 +92,12 @@ class CategoryColumn(Column):
         codes = [float(code) for code in range(len(self.categories))]
         codes += [UNKNOWN] * bool(self.rare) + [EMPTY] * self.has_missing
         return (values[:, None] == np.array(codes)).astype(np.float64)
+
+    def _limit(self, counts: NDArray[np.int64]) -> int | None:
+        """Return how many categories have a feature of their own; None: all of them, of which `counts` are the rows."""
+        if self.max_categories != "auto":
+            return None if self.max_categories is None else int(self.max_categories)
+        return max(MOST_FREQUENT, min(int((counts >= ENOUGH_ROWS).sum()), AUTO_LIMIT))
 
     @property
     def features(self) -> tuple[str, ...]:

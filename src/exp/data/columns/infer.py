@@ -29,7 +29,7 @@ class ColumnOptions:
     kinds: Mapping[str, str]
     missing: Mapping[str, str]
     default_missing: str
-    max_categories: int | None
+    max_categories: int | str | None
     decimal: str | None = "."
     day_first: bool | None = None
 

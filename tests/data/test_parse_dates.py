@@ -14,6 +14,7 @@ from exp.data.columns.date_formats import DECLARED, DESCRIBED, FORMATS, TIME, re
 from exp.data.columns.parse_dates import parse_dates, parse_mostly_dates, read_dates
 
 EPOCH = datetime.datetime(1970, 1, 1)
+OPTIONS = {"missing": "auto", "day_first": None, "is_declared": False}
 
 
 def cells(*words: str | None) -> Any:
@@ -151,6 +152,38 @@ def test_numbers_are_dates_only_if_declared():
     assert years.values.tolist() == [day("2024-01-01"), day("1999-01-01")]
     for column in (pd.Series([20240501, 12345678]), pd.Series([1.5]), pd.Series([True, False])):
         assert parse_dates("x", column, is_declared=True) is None
+
+
+def days_of_2024(count: int) -> pd.Series:
+    return pd.Series(pd.date_range("2024-01-25", periods=count).strftime("%Y%m%d").astype(int))
+
+
+@pytest.mark.parametrize("spelling", [int, float, str])
+def test_many_numbers_that_are_all_days_are_dates(spelling: type):
+    column = pd.Series([spelling(number) for number in days_of_2024(20)] + ["?" if spelling is str else None])
+    read = DateColumn.parse("when", column, OPTIONS)
+    assert read is not None
+    assert isinstance(read.column, DateColumn)
+    assert read.column.format == "yyyymmdd"
+    assert read.values[:2].tolist() == [day("2024-01-25"), day("2024-01-26")]
+    assert np.isnan(read.values[-1])
+    assert read.notes[-1] == (
+        "column 'when': 20240125 is read as year, month and day; for numbers: 'dataset.kinds={when: number}'"
+    )
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        [*days_of_2024(20), 20240230],  # no such day
+        [*days_of_2024(5)] * 4,  # too few different ones to be sure
+        list(range(20240101, 20240141)),  # numbered in sequence
+        [*days_of_2024(20), 20240501.5],
+        list(range(1980, 2020)),
+    ],
+)
+def test_numbers_that_may_be_no_days_are_numbers(numbers: list[float]):
+    assert DateColumn.parse("x", pd.Series(numbers), OPTIONS) is None
 
 
 def test_columns_of_times():

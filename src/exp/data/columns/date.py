@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from exp.config.overrides import column_override
 from exp.data.columns.column import Column, Floats, Parsed, unfit_note
-from exp.data.columns.parse_dates import parse_dates, parse_mostly_dates, read_dates
+from exp.data.columns.parse_dates import find_compact_day, parse_dates, parse_mostly_dates, read_dates
 from exp.data.frame import Cells, import_pandas
 
 # The parts of a date, in the order of the features.
@@ -41,13 +41,18 @@ class DateColumn(Column):
     @classmethod
     def parse(cls, name: str, cells: Cells, options: Mapping[str, Any]) -> Parsed | None:
         """Return dates, also if few of the cells are something else: these are missing, with a note."""
-        parsed, is_odd = parse_dates(name, cells, options["day_first"], options["is_declared"]), None
+        compact = None if options["is_declared"] else find_compact_day(cells)
+        has_digits_only = options["is_declared"] or compact is not None
+        parsed, is_odd = parse_dates(name, cells, options["day_first"], has_digits_only), None
         types = import_pandas().api.types
         if parsed is None and not types.is_numeric_dtype(cells.dtype):  # True and False are numeric too
             parsed, is_odd = parse_mostly_dates(name, cells, options["day_first"]) or (None, None)
         if parsed is None:
             return None
         column, notes = cls(name, missing=options["missing"], format=parsed.format), parsed.notes
+        if compact is not None:
+            fix = column_override("dataset.kinds", name, "number")
+            notes += (f"column '{name}': {compact} is read as year, month and day; for numbers: {fix}",)
         if is_odd is not None:
             fix = column_override("dataset.kinds", name, "category")
             notes += (f"{unfit_note(column, cells, is_odd)}; for words: {fix}",)

@@ -49,7 +49,7 @@ _WRITTEN = {
 }
 PATTERNS = {form: re.compile(pattern, re.IGNORECASE) for form, pattern in _WRITTEN.items()}
 
-# Formats that other numbers have too: only for columns that are declared to hold dates.
+# Formats that other numbers have too: only for columns that are declared to hold dates, or that hold many days.
 DECLARED = ("yyyymmdd", "yyyy")
 FORMATS = tuple(form for form in _WRITTEN if form not in DECLARED)
 

@@ -14,6 +14,10 @@ from exp.data.frame import Cells, import_pandas
 # A column of dates may hold this share of other cells, or half if these are all the same word, such as "unknown".
 _ODD_SHARE, _ODD_SHARE_OF_ONE_WORD = 0.1, 0.5
 
+# So many different numbers that are all days without marks, such as 20240131, are no other numbers: of those between
+# the first and the last day, one in 27 is a day.
+_ENOUGH_DAYS, _FIRST_DAY, _LAST_DAY = 10, 19000101, 21001231
+
 # The words in which the usual format of such a column is looked for.
 _SAMPLE = 100
 
@@ -83,6 +87,20 @@ def parse_dates(name: str, cells: Cells, day_first: bool | None = None, is_decla
     known = dict(zip(present, days, strict=True))
     values = np.array([*(known.get(word, np.nan) for word in words), np.nan])[codes]
     return Dates(values, form, (*gap_notes(name, marks), *notes))
+
+
+def find_compact_day(cells: Cells) -> str | None:
+    """Return the first number [N] if all are days without marks, such as 20240131, and enough to be nothing else."""
+    types = import_pandas().api.types
+    if types.is_bool_dtype(cells.dtype) or types.is_datetime64_any_dtype(cells.dtype):
+        return None
+    if types.is_numeric_dtype(cells.dtype) and not cells.dropna().between(_FIRST_DAY, _LAST_DAY).all():
+        return None
+    for part in (cells.head(_SAMPLE), cells):  # most columns of text differ in their first cells
+        words = [word for word in _factorize(part)[1] if not _is_gap(word)]
+        if _read_all(words, DECLARED[0]) is None:
+            return None
+    return words[0] if len(words) >= _ENOUGH_DAYS else None
 
 
 def parse_mostly_dates(name: str, cells: Cells, day_first: bool | None) -> tuple[Dates, NDArray[np.bool_]] | None:

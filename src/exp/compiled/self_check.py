@@ -22,13 +22,15 @@ from exp.engine.tensor_state import TensorState
 from exp.engine.trace import DispatchMode, OpCall, is_view
 from exp.engine.updates import BareUpdate
 
-# How far an update may be from the eager one, in units of the largest, and the loss, in units of itself.
+# A value may be as far from the eager one as three distances together. The first: this share of the largest value of
+# its kind; for the loss, of itself.
 TOLERANCE = 1e-5
 
-# Or so far: what is added up in compiled gradients and updates is 0 if it is below 1.2e-38, perhaps for 10,000 rows.
+# The second, not for the loss: in compiled gradients and updates, terms below 1.2e-38 are 0; 10,000 rows have as many.
 _SMALLEST = 1e-34
 
-# Or so many times as far as steps with other roundings are: how many are made at most, and by how much they move.
+# The third: so many times the distance between steps with other roundings. At most so many of them are made, in which
+# each result moves by up to this share of itself.
 _FACTOR, _SAMPLES, _MOVED_BY = 4, 4, 4 * 2.0**-24
 
 _MEAN = 1  # the reduction of a loss
@@ -42,8 +44,8 @@ _ROUNDED_LIKE: dict[str, Callable[[Sequence[Any]], float]] = {
     "soft_margin_loss_backward": lambda args: float(args[0].abs().max()) / (args[1].numel() if args[3] == _MEAN else 1),
 }
 
-# How many values, and which share of them, may be further from the eager ones than their own samples, which may all be
-# rounded alike, but not further than those of all values.
+# So many values, and this share of all, may be further away, up to the largest third distance of any value: in a few
+# samples, one of many values may be rounded alike each time, so that its own distance is too small.
 _OUTLIERS, _SHARE = 2, 1e-3
 
 # What a step computes, in float64: its loss, and for everything that it changes the difference it makes.

@@ -33,6 +33,7 @@ def sum_terms(
     """Return statements that set each sum, and what they read.
 
     Args:
+        new: Makes an empty collector of statements: some are filled on trial, to see which places in memory they read.
         shape: The dimensions of the terms.
         reduced: Those over which they are added up.
         kind: The type of the sums.

@@ -34,7 +34,10 @@ def state_tensors(update: BareUpdate) -> list[Tensor]:
 
 
 class NumberTable:
-    """The numbers of updates, those of the first group first, in float64. It keeps the last."""
+    """The numbers of updates, those of the first group first, in float64.
+
+    The last table is kept: most windows of an optimizer without counters have the same numbers.
+    """
 
     def __init__(self) -> None:
         self._rows: list[list[Numbers]] = []

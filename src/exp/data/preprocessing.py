@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +28,9 @@ from exp.errors import pluralize
 _MAX_VALUES = 2**22
 
 _NOTATIONS = ("target_notation", "weight_notation")
+
+# Fields that older versions did not write, left out of the JSON if they are false: what is unchanged keeps its text.
+_NEWER = ("targets", "has_labels", "shape", "is_spelled", "codes_above", "is_code")
 
 
 @dataclass(frozen=True)
@@ -204,18 +207,11 @@ class Preprocessing:
         """Serialize without loss. One string keeps checkpoints quick to copy, compare and write."""
         content = _as_dict(self)
         if self.scaler is not None:
-            content["scaler"]["kind"] = self.scaler.kind
+            content["scaler"] = {**_as_dict(self.scaler), "kind": self.scaler.kind}
         for key in _NOTATIONS:
             if getattr(self, key) == PLAIN:  # what older versions wrote stays as it was
                 del content[key]
-        for key in ("targets", "has_labels", "shape"):
-            if not content[key]:
-                del content[key]
-        for column in content["columns"]:
-            for key in ("is_spelled", "codes_above", "is_code"):
-                if not column.get(key, True):
-                    del column[key]
-        return json.dumps(content)
+        return json.dumps(content, default=_as_dict)
 
     @classmethod
     def from_json(cls, text: str) -> "Preprocessing":
@@ -244,7 +240,6 @@ class Preprocessing:
 
 
 def _as_dict(value: Any) -> Any:
-    """Return dataclasses as dicts and sequences as lists. Others, also dicts, are not copied, as asdict would: slow."""
-    if is_dataclass(value):
-        return {field.name: _as_dict(getattr(value, field.name)) for field in fields(value)}
-    return list(map(_as_dict, cast("Sequence[Any]", value))) if isinstance(value, list | tuple) else value
+    """Return the fields of a dataclass, without those that older versions did not write, if they are false."""
+    values = {field.name: getattr(value, field.name) for field in fields(value)}
+    return {name: one for name, one in values.items() if one or name not in _NEWER}

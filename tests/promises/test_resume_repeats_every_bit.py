@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from exp.config import allowlist
 from exp.results import checkpoints
 from exp.training.build import build
-from exp.training.events import Evaluated, Event, Resumed, Snapshot, Trained
+from exp.training.events import Evaluated, Event, Resumed, Snapshot
 from exp.training.loop import Training
 
 MODES = ["batching=full", "batching=online", "batching.batch_size=7", "batching.batch_size=7 batching.shuffle=false"]
@@ -53,13 +53,11 @@ def overrides_of(mode: str, kind: str, engine: str) -> list[str]:
     return [*rows.split(), *mode.split(), *kind.split(), f"engine={engine}", f"epochs={epochs}", "threads=1"]
 
 
-def content(event: Event) -> Any:
-    """What must be equal in two runs; None for the other events."""
-    if isinstance(event, Trained):
-        return logged_steps([event])
+def contents(event: Event) -> list[Any]:
+    """What must be equal in two runs. How many logged steps an event has depends on how fast they were."""
     if isinstance(event, Evaluated):
-        return event.split, event.at, event.metrics, event.best
-    return None
+        return [(event.split, event.at, event.metrics, event.best)]
+    return [*logged_steps([event])]
 
 
 def train_run(
@@ -75,10 +73,10 @@ def train_run(
             if checkpoint is None and random.Random(event.at.step).random() < 3 * event.at.step / experiment.plan.steps:
                 snapshots[event.at.step] = as_on_disk(event.state)
         elif not isinstance(event, Snapshot | Resumed):
-            events.append(content(event))
+            events.extend(contents(event))
     some = sorted(snapshots)[:: max(1, len(snapshots) // 3)]
     return (
-        [event for event in events if event is not None],
+        events,
         experiment.learner.get_state(),
         {step: snapshots[step] for step in some},
     )

@@ -1,10 +1,16 @@
 """The training loop: what is due at which step, when it stops, what a scheduler receives."""
 
+import random
+import time
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import accumulate, chain, count, cycle, pairwise, repeat
 
 import pytest
 import torch
 from conftest import config_of, logged_steps
+from hypothesis import given
+from hypothesis.strategies import integers, lists
 from torch import Tensor, nn
 
 from exp.errors import ConfigError, Diverged
@@ -66,31 +72,66 @@ def test_a_cosine_schedule_spans_the_run_in_steps_or_epochs(every: str):
     assert rates[-1] < (1e-4 if every == "step" else 0.02)
 
 
-@pytest.mark.parametrize("max_steps", [1, 7, 1000])
-def test_the_number_of_steps_per_call_changes_no_result(max_steps: int):
-    from dataclasses import replace
+@pytest.mark.parametrize("log", [1, 30, 300])
+def test_the_number_of_steps_per_call_changes_no_result(log: int, monkeypatch: pytest.MonkeyPatch):
+    def train(seconds_of_calls: Iterator[float]) -> list[object]:
+        times = accumulate(chain.from_iterable((0.0, seconds) for seconds in seconds_of_calls))
+        monkeypatch.setattr("exp.training.loop.time.perf_counter", lambda: next(times))
+        line = ["epochs=12", f"log_every={log}", "eval_every=7 epochs", "model.dropout=0.2"]
+        return [(step.at, step.metrics, step.lr) for step in logged_steps(events_of(*line))]
 
-    ends = []
-    for steps in (max_steps, 256):
-        experiment = build(config_of("dataset=moons", "epochs=2", "log_every=30", "model.dropout=0.2"))
-        plan = replace(experiment.plan, max_steps_per_call=steps)
-        events = Training(experiment.learner, experiment.batches, experiment.data, plan)
-        ends.append([(step.at.step, step.metrics.count, step.lr) for step in logged_steps(events)])
-        ends.append(torch.cat([p.detach().flatten() for p in experiment.model.parameters()]).tolist())
-    assert ends[0] == ends[2]
-    assert ends[1] == ends[3]
+    rng = random.Random(0)
+    expected = train(repeat(10.0))  # of the shortest calls
+    assert train(10 ** rng.uniform(-5, 1) for _ in count()) == expected
+    assert train(repeat(1e-5)) == expected
 
 
 def test_everything_is_due_at_the_last_step():
-    plan = Plan(steps=10, log=4, evaluate=10, save=3, schedule=5, max_steps_per_call=1024)
+    plan = Plan(steps=10, log=4, evaluate=10, save=3, schedule=5)
     stops, step = [], 0
     while step < plan.steps:
-        step = plan.next_pause(step)
+        step = plan.next_pause(step, 1000)
         stops.append(step)
     assert stops == [3, 5, 6, 9, 10]
     assert plan.window_ends(3, 9) == [4, 8, 9]
     assert plan.window_ends(4, 8) == [8]
     assert plan.is_due(4, 10)
+
+
+@given(log=integers(1, 400), memory=integers(1, 1100), wanted=lists(integers(0, 2000), min_size=1))
+def test_long_and_short_calls_cut_logging_windows_at_the_same_steps(log: int, memory: int, wanted: list[int]):
+    plan = Plan(steps=3000, log=log, evaluate=1050, save=900, max_steps_per_call=memory)
+
+    def cuts(wanted: Iterator[int]) -> list[int]:
+        stops = [0]
+        while stops[-1] < plan.steps:
+            stops.append(plan.next_pause(stops[-1], next(wanted)))
+            assert 0 < stops[-1] - stops[-2] <= memory
+        assert {900, 1050, 1800, 2100, 2700, 3000} <= {*stops}
+        return [stop for stop in stops if stop % log]
+
+    assert cuts(cycle(wanted)) == cuts(repeat(1))
+
+
+class Slow(nn.Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        time.sleep(0.02)
+        return super().forward(x)
+
+
+def test_slow_steps_do_not_delay_a_stop_request():
+    line = ["dataset=moons", "model=linear", "engine=eager", "epochs=9", "eval_every=9 epochs", "log_every=1"]
+    experiment = build(config_of(*line))
+    experiment.model.__class__ = Slow
+    asked: list[float] = []
+
+    def stop_requested() -> bool:
+        asked.append(time.monotonic())
+        return len(asked) == 10
+
+    with pytest.raises(KeyboardInterrupt):
+        list(Training(experiment.learner, experiment.batches, experiment.data, experiment.plan, None, stop_requested))
+    assert max(later - sooner for sooner, later in pairwise(asked)) < 1
 
 
 class Squeezing(nn.Linear):

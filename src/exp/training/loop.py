@@ -23,6 +23,10 @@ from exp.training.metrics import Column, MetricSums
 from exp.training.plan import Plan
 from exp.training.state import TrainingState
 
+# What a call is to take: so long that what it costs besides its steps does not count, and so short that neither a stop
+# request nor the display has to wait.
+_SECONDS_PER_CALL = 0.1
+
 
 class Training:
     """Trains `learner` while it is iterated over, and yields the events.
@@ -58,6 +62,7 @@ class Training:
         self._saved_at = 0.0
         self._has_gradients = True  # False once the model has failed to give them for histograms
         self._noted = 0  # notes of the step
+        self._steps_per_call = 1  # as long as nothing is known of their time
 
     def __iter__(self) -> Iterator[Event]:
         plan = self._plan
@@ -67,7 +72,7 @@ class Training:
             yield self._restore(self._checkpoint)
         self._saved_at = time.monotonic()
         while self._state.step < plan.steps and not self._is_out_of_patience():
-            stop = plan.next_pause(self._state.step)
+            stop = plan.next_pause(self._state.step, self._steps_per_call)
             yield from self._advance(stop)
             if plan.is_due(plan.evaluate, stop):
                 yield from self._evaluate()
@@ -102,8 +107,9 @@ class Training:
         start = self._state.step
         logged = self._plan.window_ends(start, stop)
         windows = [b - a for a, b in pairwise([start, *logged])]
-        self._lr = self._learner.lr
+        self._lr, began = self._learner.lr, time.perf_counter()
         losses, sums = self._learner.advance(self._stream.take(stop - start), windows, self._batches.rows)
+        self._steps_per_call = int((stop - start) * _SECONDS_PER_CALL / max(time.perf_counter() - began, 1e-6))
         notes = self._learner.step.notes
         while self._noted < len(notes):
             self._noted += 1

@@ -10,6 +10,9 @@ from exp.config.schema import Config
 from exp.data.batches import Batches
 from exp.errors import ConfigError
 
+# Steps of a call that makes a part of a long logging window; more would delay a stop request.
+_MAX_STEPS_OF_CUT_WINDOWS = 256
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -24,7 +27,7 @@ class Plan:
         on_tie: Which of evaluations with an equal metric is the best, `first` or `last`.
         watch: Whether every evaluation also yields histograms.
         min_seconds_between_saves: Saves that are due earlier are skipped, except at the end.
-        max_steps_per_call: Limits the memory for the results of one call, and the delay of a stop request.
+        max_steps_per_call: Limits the memory for the results of one call.
     """
 
     steps: int
@@ -39,7 +42,7 @@ class Plan:
     on_tie: str = "first"
     watch: bool = False
     min_seconds_between_saves: float = 0.0
-    max_steps_per_call: int = 256
+    max_steps_per_call: int = 1024
 
     @property
     def best(self) -> str:
@@ -50,13 +53,17 @@ class Plan:
         """Return whether something with this period is due at `step`; everything is due at the last step."""
         return step % period == 0 or step == self.steps
 
-    def next_pause(self, step: int) -> int:
-        """Return the first step after `step` at which something is due, or a multiple of `max_steps_per_call`.
+    def next_pause(self, step: int, wanted: int) -> int:
+        """Return where a call that begins after `step` ends: at a step at which something is due, or earlier.
 
-        It does not depend on where training started, so a resumed run adds up the same sums in the same order.
+        Earlier is after `wanted` steps or fewer, but a logging window that one call can make is not cut. So whatever is
+        wanted, and wherever training started, the sums of each window are added up in the same order.
         """
-        periods = (self.evaluate, self.save, self.schedule, self.max_steps_per_call)
-        return min(self.steps, *(step - step % period + period for period in periods if period is not None))
+        unit = min(self.log, _MAX_STEPS_OF_CUT_WINDOWS, self.max_steps_per_call)
+        units = max(1, min(wanted, self.max_steps_per_call) // unit) if unit == self.log else 1
+        periods = (self.evaluate, self.save, self.schedule)
+        due = (step - step % period + period for period in periods if period is not None)
+        return min(self.steps, (step // unit + units) * unit, *due)
 
     def window_ends(self, step: int, stop: int) -> list[int]:
         """Return the steps after `step` and before `stop` at which a log is due, and `stop`."""
@@ -111,7 +118,7 @@ def make_plan(config: Config, batches: Batches, work: int) -> Plan:
         restore_best=config.early_stopping.restore_best,
         on_tie=config.early_stopping.on_tie,
         watch=config.watch,
-        max_steps_per_call=max(1, min(256, _MAX_ROWS_PER_CALL // batches.size, _MAX_WORK_PER_CALL // max(1, work))),
+        max_steps_per_call=max(1, min(1024, _MAX_ROWS_PER_CALL // batches.size, _MAX_WORK_PER_CALL // max(1, work))),
     )
 
 

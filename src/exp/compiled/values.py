@@ -92,8 +92,6 @@ class Value:
     def __gt__(self, other: Operand) -> "Value":
         return elementwise("gt", self, other)
 
-    __radd__, __rmul__ = __add__, __mul__
-
 
 def elementwise(operator: str, *operands: Operand) -> Value:
     """Return an elementwise operator of values and numbers, broadcast to one shape."""

@@ -19,7 +19,7 @@ from exp.data.stack import Stack
 from exp.engine.deferred_loss import find_deferred_loss
 from exp.engine.program import Program, Statement
 from exp.engine.python_loop import LoopOutputs
-from exp.engine.trace import OpCall, find_tensors
+from exp.engine.trace import OpCall
 from exp.engine.updates import BareUpdate, Update, UpdateKey
 
 # Steps after which it pays to compile a function: it saves some 7 us a step.
@@ -112,7 +112,7 @@ class ScriptLoops:
     def _write_value(self, value: Any) -> str:
         if isinstance(value, Tensor):
             return self._name(self._symbols.name(value))
-        if isinstance(value, list | tuple) and (find_tensors(value) or not isinstance(value, torch.Size)):
+        if isinstance(value, list):
             return f"[{', '.join(map(self._write_value, value))}]"
         if isinstance(value, float):
             return repr(value) if abs(value) < float("inf") else f"float('{value}')"

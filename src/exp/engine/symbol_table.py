@@ -51,9 +51,7 @@ class SymbolTable:
         """Return an expression for an argument of an operator."""
         if isinstance(value, Tensor):
             return self.name(value)
-        if isinstance(value, tuple):
-            return f"({''.join(f'{self.source(item)}, ' for item in value)})"
-        if isinstance(value, list) and find_tensors(value):
+        if find_tensors(value):
             return f"[{', '.join(self.source(item) for item in value)}]"
         if value is None or type(value) in (bool, int, str):
             return repr(value)

@@ -7,7 +7,7 @@ up to some units in its last place (Monte Carlo arithmetic). What these steps di
 
 import math
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from typing import Any, TypeAlias
 
 import torch
@@ -94,17 +94,18 @@ def make_checked_step(
     samples: list[Results] = []
     while difference is not None and len(samples) <= _SAMPLES:  # each sample only widens what rounding may do
         before.restore()
-        mode = _OtherRoundings(noise) if samples else nullcontext()
-        samples.append(_results_of(tensors, lambda mode=mode: _run(exact, stack, update, mode)))
+        own = noise if samples else None
+        samples.append(_results_of(tensors, lambda own=own: _run(exact, stack, update, own)))
         if len(samples) > 1:
             difference = _first_difference(ours, theirs, samples)
     after.restore()
     return outputs, difference
 
 
-def _run(loop: Loop, stack: Stack, update: BareUpdate, mode: AbstractContextManager[Any]) -> Tensor:
-    x = _move(stack.x, mode.noise) if isinstance(mode, _OtherRoundings) else stack.x
-    with torch.inference_mode(), mode:
+def _run(loop: Loop, stack: Stack, update: BareUpdate, noise: torch.Generator | None) -> Tensor:
+    """Make the step as recorded, or with the other roundings that `noise` draws, and return its loss."""
+    x = stack.x if noise is None else _move(stack.x, noise)
+    with torch.inference_mode(), nullcontext() if noise is None else _OtherRoundings(noise):
         return loop.run(Stack.of(x, stack.y), update)[0][0]
 
 
@@ -113,7 +114,7 @@ class _OtherRoundings(DispatchMode):
 
     def __init__(self, noise: torch.Generator) -> None:
         super().__init__()
-        self.noise = noise
+        self._noise = noise
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
@@ -121,7 +122,7 @@ class _OtherRoundings(DispatchMode):
         least = _ROUNDED_LIKE.get(call.name, lambda _: 0.0)(args)
         for tensor in {id(one): one for one in (*call.written, *([] if is_view(func) else call.outputs))}.values():
             if tensor.dtype == torch.float32:
-                tensor.copy_(_move(tensor, self.noise, least))
+                tensor.copy_(_move(tensor, self._noise, least))
         return result
 
 

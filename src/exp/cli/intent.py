@@ -11,7 +11,7 @@ from exp.cli.commands import COMMANDS, load
 from exp.config.constraints import CONSTRAINTS, example, suggest_override
 from exp.config.overrides import override_key, quote_names, reads_as, shell_line, text_override
 from exp.config.schema import default_option
-from exp.data.input_files import TABLES, columns_of
+from exp.data.input_files import TABLES, columns_of, has_no_names
 from exp.errors import ConfigError, ExpError, nearest
 from exp.results.resume_line import resume_sweep_command
 from exp.results.run_folder import SWEEP_MANIFEST, is_run
@@ -139,10 +139,10 @@ def file_overrides(path: str, line: CommandLine) -> tuple[str, ...] | None:
         return "dataset=arrays", file
     if suffix not in TABLES:
         return None
-    columns = columns_of(path)
+    columns, options = columns_of(path), ("dataset.header=false",) if has_no_names(path) else ()
     if any(override_key(word) in ("dataset.target", "target") or word in columns for word in line.overrides):
-        return "dataset=table", file
-    return "dataset=table", file, text_override("dataset.target", columns[-1] if columns else "COLUMN")
+        return "dataset=table", file, *options
+    return "dataset=table", file, *options, text_override("dataset.target", columns[-1] if columns else "COLUMN")
 
 
 def missing_target(problem: ExpError, line: CommandLine) -> ExpError:
@@ -156,6 +156,9 @@ def missing_target(problem: ExpError, line: CommandLine) -> ExpError:
     ):
         return problem
     what, override = f"{problem.problem}; {path} has {', '.join(columns)}", text_override("dataset.target", columns[-1])
+    if has_no_names(path):
+        pair = ("dataset.header=false", override)
+        return ConfigError(what, shell_line([*line.words, *pair]), key=problem.key, override=pair)
     return ConfigError(what, shell_line([*line.words, override]), key=problem.key, override=override)
 
 

@@ -77,6 +77,7 @@ CONSTRAINTS: dict[str, tuple[_Limit, str]] = {
     "save_every": (_CADENCE, "auto"),
     "batching.batch_size": (Number(1, whole=True, null=True, auto=True, at_most=True), "10"),
     "dataset.split": (ThreeParts(), "[.6,.2,.2]"),
+    "dataset.header": (OneOf(("auto", False)), "false"),
     "dataset.day_first": (OneOf((None, True, False)), "true"),
     "dataset.seed": (Number(0, 2**63 - 1, whole=True, null=True), "0"),
     "dataset.scaler": (OneOf(("standard", "robust", "quantile", "none")), "standard"),

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from exp.config.overrides import quote_names, quote_text, value_override
+from exp.data.reading.header import number_names
 from exp.data.targets import list_names
 from exp.errors import DataError, nearest
 
@@ -26,6 +27,8 @@ def check_names(names: Sequence[str], path: str, named: Mapping[str, Sequence[st
     if len(overrides) == len(wrong):
         fix, override = shlex.join(overrides), _one_or_all(overrides)
     listed = [f"dataset.{key}={name}: {path} has no column '{name}'" for key, of in wrong.items() for name in of]
+    if [*names] == number_names(len(names)):
+        listed[-1] += f" (available: {list_names(names)})"
     split = [hint for key in wrong if (hint := _split_name(key, named[key], names))]
     if split:
         fix, override = (
@@ -42,7 +45,8 @@ def _one_or_all(overrides: tuple[str, ...]) -> str | tuple[str, ...]:
 
 def _corrected(key: str, columns: Sequence[str] | Mapping[str, str], names: Sequence[str]) -> str | None:
     """Return the override with the nearest columns of the table; None if one has none."""
-    near = {name: name if name in names else nearest(name, names) for name in columns}
+    last = names[-1] if key == "target" and len(columns) == 1 and [*names] == number_names(len(names)) else None
+    near = {name: name if name in names else nearest(name, names) or last for name in columns}
     if None in near.values():
         return None
     found = [str(one) for one in near.values()]

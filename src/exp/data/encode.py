@@ -1,5 +1,6 @@
 """Encode new rows of a table with the columns of a trained run, to predict or to evaluate."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -73,13 +74,18 @@ def _refuse_absent(wanted: Sequence[str], names: Sequence[str], path: str) -> No
     spare = [name for name in names if name not in known]
     renamed = list[str]()
     for name in absent[:_MOST_ABSENT]:
-        if (near := nearest(name, spare)) is not None:
+        if (near := _nearest_name(name, spare)) is not None:
             spare.remove(near)
             renamed.append(f"rename column '{near}' to '{name}'")
     listed = shorten([*map(repr, absent)], limit=_MOST_ABSENT)
     what = f"column {listed} is" if len(absent) == 1 else f"columns {listed} are"
     fix = ", and ".join(renamed)
     raise DataError(f"data={path}: {what} missing", fix or "a table with the columns of the training table")
+
+
+def _nearest_name(name: str, names: Sequence[str]) -> str | None:
+    """Return the name most like `name`; None for a place such as column_5, which no other column has."""
+    return None if re.fullmatch(r"column_[0-9]+", name) else nearest(name, names)
 
 
 def _refuse_unreadable(column: Column, cells: Cells, values: Floats, is_unfit: NDArray[np.bool_], path: str) -> None:
@@ -129,7 +135,7 @@ def encode_new_targets(
     for target in targets:
         if target.name not in map(str, frame.columns):
             known = {column.name for column in (*preprocessing.columns, *targets)}
-            near = nearest(target.name, [str(column) for column in frame.columns if str(column) not in known])
+            near = _nearest_name(target.name, [str(column) for column in frame.columns if str(column) not in known])
             raise DataError(
                 f"data={path}: the target column '{target.name}' is missing",
                 f"rename column '{near}' to '{target.name}'" if near else "a table with this column",

@@ -69,15 +69,16 @@ def _estimate_table(node: Mapping[str, Any], files: Sequence[Path]) -> int | Non
 def _sample(source: Source, node: Mapping[str, Any], limit: int | str | None) -> tuple[float, int, int]:
     """Return the mean length of the first lines, the number of columns, and that of features by the first rows."""
     pd = import_pandas()
-    found = find_text(source, node.get("separator"), node.get("decimal") or ".", node.get("encoding"))
+    options = (node.get("separator"), node.get("decimal") or ".", node.get("encoding"), node.get("header"))
+    found = find_text(source, *options)
     with open_rows(found) as stream:
         text = stream.read(_SAMPLE)
     length = max(1, len(text)) / max(1, text.count("\n"), text.count("\r"))
     with open_rows(found) as stream:
         names = range(len(found.layout.names))
         rows = pd.read_csv(stream, sep=found.layout.separator, header=None, names=names, index_col=False, nrows=_ROWS)
-    options = ColumnOptions({}, {}, "auto", limit)
-    parsed = [parse_column(str(name), cells, options).column for name, cells in rows.items()]
+    columns = ColumnOptions({}, {}, "auto", limit)
+    parsed = [parse_column(str(name), cells, columns).column for name, cells in rows.items()]
     counts = [len(column.categories) if isinstance(column, CategoryColumn) else 1 for column in parsed]
     # Words that differ in most rows name the rows.
     counts = [count if count <= len(rows) / 2 else 0 for count in counts]

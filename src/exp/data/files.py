@@ -20,7 +20,7 @@ from exp.data.parts import find_mixed_columns, join_files
 from exp.data.read_table import find_file, open_table, read_frame
 from exp.data.reading.gaps import parse_empty_values
 from exp.data.reading.source import DAMAGES
-from exp.data.targets import find_targets
+from exp.data.targets import find_targets, offer_no_header
 from exp.data.weight_column import weigh_rows
 from exp.errors import ConfigError, DataError
 
@@ -50,6 +50,7 @@ def table(
     keep_words: Sequence[object] | None = None,
     weight: str | None = None,
     scratch: Scratch | None = None,
+    header: str | bool = "auto",
 ) -> Dataset:
     """Read a table with column names from a .csv, .tsv, .txt, .parquet or .xlsx file; text may be compressed.
 
@@ -85,6 +86,7 @@ def table(
         keep_words: Words such as NA and null that are words, and do not stand for an empty cell.
         weight: Column with a number >= 0 for each row: its weight in the loss and in the metrics. It is no feature.
         scratch: Where the values are written if the table is too large for memory; None: they are in memory.
+        header: auto: the first line holds the names. False: the file has none; they are column_1, column_2, ...
 
     Raises:
         DataError: The file cannot be read, or the table cannot be trained on.
@@ -100,7 +102,8 @@ def table(
                 "the rows in one table with dataset.split_column, or dataset.storage=memory",
             )
         empty = parse_empty_values(na_values, keep_words)
-        streamed = open_table(path, "dataset.path", separator, decimal, encoding, empty, text)
+        with offer_no_header(target):
+            streamed = open_table(path, "dataset.path", separator, decimal, encoding, empty, text, header)
         return dataset_from_table(streamed, path, options, scratch)
     paths = {"path": path, "val_path": val_path, "test_path": test_path}
     readers = {
@@ -114,11 +117,13 @@ def table(
             sheet=sheet,
             na_values=na_values,
             keep_words=keep_words,
+            header=header,
         )
         for key, file in paths.items()
         if file is not None
     }
-    files = {key: read(text=text) for key, read in readers.items()}
+    with offer_no_header(target):
+        files = {key: read(text=text) for key, read in readers.items()}
     if len(files) == 1:
         return dataset_from_frame(files["path"].frame, path, options, files["path"].notes)
     if split_column is not None:

@@ -4,13 +4,14 @@ import csv
 import re
 import shlex
 from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from exp.config.overrides import quote_text, reads_as, text_override
 from exp.config.python_names import is_held
 from exp.data.held import MissingRowsError, find_held
-from exp.data.reading.header import strip_name
+from exp.data.reading.header import looks_like_rows, number_names, strip_name
 from exp.errors import ConfigError, DataError, nearest
 
 # Targets of datasets that are read from files of numbers and words.
@@ -22,6 +23,8 @@ _TEXT_TABLES = (".csv", ".tsv", ".txt")
 IMAGES = (".png", ".jpg", ".jpeg")
 # Names of columns that a message lists.
 _MAX_NAMES = 20
+# The rows that tell whether the first one holds names.
+_MAX_ROWS = 100
 # The keys of the files of a dataset.
 DATA_PATHS = ("dataset.path", "dataset.val_path", "dataset.test_path", "dataset.y_path")
 
@@ -109,10 +112,9 @@ def check_input_files(dataset: Mapping[str, Any]) -> None:
     if target.endswith("table") and suffix == ".npz":
         raise ConfigError(f"dataset.path={path}: a .npz file holds arrays", shlex.join(("dataset=arrays", file)))
     wanted, columns = str(dataset.get("target")), [strip_name(name) for name in columns_of(path)]
-    is_one = isinstance(dataset.get("target"), str)
-    is_read = (
-        is_one and target.endswith("table") and dataset.get("separator") is None and _are_names(columns, path, wanted)
-    )
+    is_one = isinstance(dataset.get("target"), str) and target.endswith("table")
+    is_found = dataset.get("separator") is None and dataset.get("header") is not False
+    is_read = is_one and is_found and _are_names(columns, path, wanted)
     if is_read and wanted not in columns and (near := nearest(wanted, columns)) is not None:
         override = f"dataset.target={quote_text(near)}"
         shown = columns if len(columns) <= _MAX_NAMES else [*columns[:_MAX_NAMES], "…"]
@@ -179,12 +181,23 @@ def describe_changed_rows(recorded: str, found: str) -> str:
 
 
 def columns_of(path: str) -> list[str]:
-    """Return the names in the first line of a text table; none where it cannot be read."""
+    """Return the names in the first line of a text table, or column_1, ... if it holds values; none if unreadable."""
+    names = next(iter(_first_rows(path)), list[str]())
+    return number_names(len(names)) if has_no_names(path) else names
+
+
+def has_no_names(path: str) -> bool:
+    """Return whether the first line of a text table holds values."""
+    names, *rows = _first_rows(path) or [list[str]()]
+    return looks_like_rows(names, rows)
+
+
+def _first_rows(path: str) -> list[list[str]]:
     suffix = Path(path).suffix.lower()
     if suffix not in _TEXT_TABLES:
         return []
     try:
         with Path(path).expanduser().open(newline="", encoding="utf-8-sig") as file:
-            return next(csv.reader(file, delimiter="\t" if suffix == ".tsv" else ","), list[str]())
+            return [*islice(csv.reader(file, delimiter="\t" if suffix == ".tsv" else ","), _MAX_ROWS)]
     except (OSError, UnicodeDecodeError, csv.Error):
         return []

@@ -12,7 +12,7 @@ from exp.data.reading.excel import read_excel
 from exp.data.reading.gaps import EmptyValues, clean_cells, parse_empty_values
 from exp.data.reading.in_memory import read_in_memory
 from exp.data.reading.names import drop_repeated_names, name_columns
-from exp.data.reading.parquet import ParquetParts
+from exp.data.reading.parquet import ParquetParts, check_header
 from exp.data.reading.source import open_source, reading_errors
 from exp.data.reading.streamed import StreamedTable
 from exp.errors import DataError
@@ -48,6 +48,7 @@ def read_frame(
     keep_row_names: bool = False,
     keep_rows: bool = False,
     numbers: Collection[str] = (),
+    header: str | bool | None = None,
 ) -> Table:
     """Read a table with column names from a file of text, Parquet or Excel; text may be compressed.
 
@@ -63,6 +64,7 @@ def read_frame(
         keep_row_names: Whether to keep a first column without a name that only names the rows.
         keep_rows: Whether to keep rows that repeat the names, and empty rows between others in Excel.
         numbers: Those of `text` that hold numbers: in Excel they are not spelled.
+        header: False if the file has no line of names: the columns are then column_1, column_2, ...
 
     Raises:
         DataError: The file cannot be read, has no rows, or has no usable column names.
@@ -77,23 +79,24 @@ def read_frame(
     files = find_files(path, key)
     if len(files) > 1:
         with reading_errors(where, encoding):
-            table = open_table(path, key, separator, decimal, encoding, empty, text)
+            table = open_table(path, key, separator, decimal, encoding, empty, text, header)
             frame, notes = table.read([*table.places])
         return Table(frame, (*table.notes, *notes))
     (file,) = files
     with reading_errors(where, encoding):
         source = open_source(file, where)
         if source.kind == "parquet":
+            check_header(header, where)
             parts = ParquetParts([source])
             frame, notes = parts.read(range(len(parts.names)))
             names, has_row_names = [parts.names[place] for place in map(int, frame.columns)], False
             frame.columns = range(len(names))
         elif source.kind == "excel":
-            frame, names, notes = read_excel(source, sheet, text, keep_rows, numbers)
+            frame, names, notes = read_excel(source, sheet, text, keep_rows, numbers, header)
             has_row_names = False
         else:
             frame, names, has_row_names, notes = read_delimited(
-                source, separator, decimal or ".", encoding, empty, text
+                source, separator, decimal or ".", encoding, empty, text, header
             )
     frame, row_notes = drop_repeated_names(frame, names, keep_rows)
     if not len(frame):
@@ -132,8 +135,9 @@ def open_table(
     encoding: str | None,
     empty: EmptyValues,
     text: Collection[str],
+    header: str | bool | None = None,
 ) -> StreamedTable:
     """Return the table in a file, or in several, to read some columns at a time. `read_frame` describes the others."""
     where = f"{key}={path}"
     with reading_errors(where, encoding):
-        return StreamedTable(find_files(path, key), where, separator, decimal, encoding, empty, text)
+        return StreamedTable(find_files(path, key), where, separator, decimal, encoding, empty, text, header)

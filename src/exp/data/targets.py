@@ -1,7 +1,8 @@
 """The target columns of a table: one of classes or numbers, or several of numbers or of labels."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,8 +12,9 @@ from exp.config.overrides import quote_names, quote_text, text_override
 from exp.data.columns.parse_booleans import read_booleans
 from exp.data.dataset import TargetColumn
 from exp.data.frame import Cells, Frame, import_pandas
+from exp.data.reading.header import NoNamesError, number_names
 from exp.data.target import encode_target, read_target
-from exp.errors import ConfigError, DataError, nearest
+from exp.errors import ConfigError, DataError, ExpError, nearest
 
 # How many names of columns an error message lists.
 _MAX_NAMES = 20
@@ -67,6 +69,23 @@ def _find_target(target: str | int, given: Sequence[str | int], names: Sequence[
     fix = shlex.quote(override) if override else f"one of {list_names(names)}"
     what = f"dataset.target={target}: {path} has no column '{target}'"
     raise DataError(what, fix, key="dataset.target", override=override)
+
+
+@contextmanager
+def offer_no_header(target: str | int | Sequence[str | int]) -> Generator[None]:
+    """Add the override of the target to a NoNamesError: as it is given, or the last column if there is none like it."""
+    try:
+        yield
+    except NoNamesError as error:
+        words, names = [error.fix], number_names(error.columns)
+        try:
+            found = find_targets(target, names, "")
+        except ExpError:
+            found = names[-1:]
+            words.append(f"dataset.target={found[0]}")
+        chosen = f"dataset.target={found[0] if len(found) == 1 else quote_names(found)}"
+        problem, fix = error.problem, " ".join(words)
+        raise DataError(problem, fix, key="dataset.target", override=(chosen, error.fix)) from error
 
 
 def list_names(names: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from exp.data.read_table import Table, frame_in_memory, read_frame
 from exp.data.reading.gaps import parse_empty_values
 from exp.errors import DataError, ExpError
 
-_KEYS = ("separator", "decimal", "encoding", "sheet", "na_values", "keep_words")
+_KEYS = ("separator", "decimal", "encoding", "sheet", "na_values", "keep_words", "header")
 
 # The end of a note that names an override, which `predict` and `evaluate` do not take.
 _OVERRIDE = re.compile(r"; (?:to|another one|if|for)\b[^;]*\bdataset\..*$")
@@ -53,8 +53,9 @@ def read_new_table(data: str, dataset: Mapping[str, Any], preprocessing: Preproc
             )
             return Table(table.frame, tuple(_OVERRIDE.sub("", note) for note in table.notes))
         except ExpError as error:
-            if error.key == "dataset.sheet" and "sheet" in written:  # new files may have one sheet of another name
-                ways = [{key: value for key, value in given.items() if key != "sheet"}]
+            # New files may have one sheet of another name, or names where the training rows have none.
+            if (option := (error.key or "").removeprefix("dataset.")) in written and option in ("sheet", "header"):
+                ways = [{key: value for key, value in written.items() if key != option}]
             first = first or error
     assert first is not None
     if "dataset." not in first.fix:

@@ -125,7 +125,7 @@ def records_of(words: str, mark: str) -> list[list[str]]:
 
 
 def read_file(path: str) -> Any:
-    """Return the rows of JSON, or those of a text file below the line with the names of the columns."""
+    """Return the rows of JSON, or those of a text file, below the names of the columns if it has them."""
     content, wanted = Path(path).read_bytes(), {column["name"] for column in STATE["columns"]}
     marked = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else STATE["encoding"]
     try:
@@ -137,7 +137,12 @@ def read_file(path: str) -> Any:
     read = [records_of(words, mark) for mark in STATE["separators"]]
     places = [(lines, at) for lines in read for at in range(min(len(lines), 99))]
     lines, start = max(places, key=lambda place: len(wanted & {*map(plain, place[0][place[1]])}), default=([[]], 0))
-    names, rows = lines[start], [row for row in lines[start + 1 :] if len(row) > 1 or "".join(row).strip()]
+    names, rows = lines[start], lines[start + 1 :]
+    if STATE["is_numbered"] and not wanted & {*map(plain, names)}:
+        read = [records_of(re.sub(STATE["above"], "", words), mark) for mark in STATE["separators"]]
+        rows = max(read, key=lambda of: sum(1 + len(re.findall(STATE["cell"], "\n".join(r))) for r in of if r[1:]))
+        names = [f"column_{place}" for place in range(1, max(map(len, rows), default=0) + 1)]
+    rows = [row for row in rows if len(row) > 1 or "".join(row).strip()]
     if rows and {len(row) for row in rows} == {len(names) + 1}:  # separators at the ends, or row names in front
         names = [*names, ""] if not any(row[-1].strip() for row in rows) else ["", *names]
     while rows and not any(map(text, rows[-1])):

@@ -37,9 +37,8 @@ def lines_to_check(trained: TrainedModel, folder: Path) -> tuple[Path, Frame] | 
         return None
     try:
         (file,) = find_files(path)
-        found = find_text(
-            open_source(file, path), dataset.get("separator"), dataset.get("decimal") or ".", dataset.get("encoding")
-        )
+        options = (dataset.get("separator"), dataset.get("decimal") or ".", dataset.get("encoding"))
+        found = find_text(open_source(file, path), *options, dataset.get("header"))
         copy = folder / ("rows.tsv" if found.layout.separator == "\t" else "rows.csv")
         copy.write_text(copy_first_lines(found, _MAX_ROWS), encoding=found.encoding, newline="")
         return copy, trained.read(str(copy), keep_rows=True).frame

@@ -18,7 +18,7 @@ from exp.data.columns.parse_dates import DATETIME, first_part, new_formats
 from exp.data.columns.parse_numbers import singular
 from exp.data.encode import FEWEST_CELLS, UNREADABLE_SHARE
 from exp.data.reading.gaps import EMPTY_WORDS, parse_empty_values
-from exp.data.reading.layout import BLANKS, SEPARATORS, check_separator
+from exp.data.reading.records import BLANKS, DECIMAL, SEPARATORS, check_separator
 from exp.results.trained_model import TrainedModel
 from exp.serving.served_model import Inputs, output_names, threshold_of
 from exp.training.member_models import rows_per_pass
@@ -70,6 +70,9 @@ def make_state(members: Sequence[TrainedModel], model: str, versions: Mapping[st
         "months": {"": 0, **MONTH_NUMBERS},
         "parts": _DATE_PARTS,
         "separators": [" " if mark == BLANKS else mark for mark in dict.fromkeys([separator, *SEPARATORS]) if mark],
+        "is_numbered": dataset.get("header") is False,
+        "above": r"\A(?:\s*\n| *#[^\n]*\n|sep=.\s*\n)+",  # comments and blank lines above rows without names
+        "cell": rf"(?m)^ *{DECIMAL.pattern} *$",  # which there are most of if they are found with the right separator
         "fewest_cells": FEWEST_CELLS,
         "unreadable_share": UNREADABLE_SHARE,
         "encoding": dataset.get("encoding") or "utf-8",

@@ -16,8 +16,9 @@ from exp.data.columns.column import Floats
 from exp.data.frame import Frame, import_pandas
 from exp.data.reading.encoding import find_encoding
 from exp.data.reading.gaps import EMPTY_WORDS, EmptyValues
-from exp.data.reading.layout import Layout, Record, find_layout, read_records, refuse_record
+from exp.data.reading.layout import Layout, find_layout, refuse_record
 from exp.data.reading.leading_zeros import leading_zero_notes
+from exp.data.reading.records import Record, read_records
 from exp.data.reading.rounded_numbers import rounded_notes
 from exp.data.reading.source import Source
 from exp.errors import ConfigError, DataError, pluralize
@@ -37,12 +38,14 @@ def read_delimited(
     encoding: str | None,
     empty: EmptyValues,
     text: Collection[str],
+    header: str | bool | None = None,
 ) -> tuple[Frame, list[str], bool, tuple[str, ...]]:
     """Read the cells of a text file.
 
     Args:
         empty: The words that are empty cells; in columns of words they are left to the caller.
         text: Names of columns to read as text, as they are spelled.
+        header: False if there is no line of names.
 
     Returns:
         The frame, its columns numbered; their names, "" for none; whether the first column holds row names; and notes.
@@ -51,7 +54,7 @@ def read_delimited(
         DataError: The lines are no table.
         ConfigError: An option has no such value.
     """
-    found = find_text(source, separator, decimal, encoding)
+    found = find_text(source, separator, decimal, encoding, header)
     layout, notes = found.layout, list(found.notes)
     frame = _read_cells(found, decimal, empty, text)
     _check_extra_columns(frame, found)
@@ -74,7 +77,9 @@ class FoundText:
     notes: tuple[str, ...]
 
 
-def find_text(source: Source, separator: str | None, decimal: str, encoding: str | None) -> FoundText:
+def find_text(
+    source: Source, separator: str | None, decimal: str, encoding: str | None, header: str | bool | None = None
+) -> FoundText:
     """Return the encoding and the layout of a text file.
 
     Raises:
@@ -86,10 +91,10 @@ def find_text(source: Source, separator: str | None, decimal: str, encoding: str
     if len(decimal) != 1:
         raise ConfigError(f"dataset.decimal={decimal}: the decimal mark must be one character", "dataset.decimal=.")
     with _open_text(source, encoding) as stream:
-        layout = find_layout(_read_sample(stream), source.where, separator, Path(source.name).suffix.lower())
+        layout = find_layout(_read_sample(stream), source.where, separator, Path(source.name).suffix.lower(), header)
     if layout.above:
-        what = pluralize(len(layout.above), "line")
-        notes.append(f"skipped {what} above the column names: {layout.above[0][:60]!r}")
+        what, below = pluralize(len(layout.above), "line"), "column names" if layout.has_names else "first row"
+        notes.append(f"skipped {what} above the {below}: {layout.above[0][:60]!r}")
     return FoundText(source, encoding, layout, tuple(notes))
 
 

@@ -9,13 +9,18 @@ from typing import Any
 import numpy as np
 
 from exp.data.frame import Cells, Frame, import_pandas
-from exp.data.reading.header import find_header, looks_like_rows, strip_name
+from exp.data.reading.header import NoNamesError, find_header, looks_like_rows, number_names, refuse_names, strip_name
 from exp.data.reading.source import Source
 from exp.errors import DataError, nearest, pluralize, require_extra
 
 
 def read_excel(
-    source: Source, sheet: str | None, text: Collection[str], keep_rows: bool = False, numbers: Collection[str] = ()
+    source: Source,
+    sheet: str | None,
+    text: Collection[str],
+    keep_rows: bool = False,
+    numbers: Collection[str] = (),
+    header: str | bool | None = None,
 ) -> tuple[Frame, list[str], tuple[str, ...]]:
     """Return the frame of a sheet, its columns numbered; their stripped names; and notes.
 
@@ -24,6 +29,7 @@ def read_excel(
         text: Names of columns whose numbers become text.
         keep_rows: Whether to keep empty rows between others.
         numbers: Names of columns in `text` whose numbers are no text: 1.234 is not 1234, whatever other cells are.
+        header: False if there is no row of names.
 
     Raises:
         DataError: The file is damaged, there is no such sheet, or its first rows are no table.
@@ -40,18 +46,20 @@ def read_excel(
     if not rows:
         raise DataError(f"{source.where}: sheet '{title}' is empty", "a row of column names and a row for each row")
     shown = [[_spell(cell) for cell in _trim(row)] for row in rows[:500]]
-    header = find_header(shown)
+    at = find_header(shown) if header is not False else 0
     width = max(map(len, rows))
-    names = [strip_name(_spell(cell)) for cell in rows[header]] + [""] * (width - len(rows[header]))
-    padded = [row + [""] * (width - len(row)) for row in shown[header + 1 :]]
-    if looks_like_rows(names, padded):
-        problem = f"{source.where}: the first row holds values instead of column names: {', '.join(names[:5])}"
-        raise DataError(problem, "a first row of column names")
-    if header:
-        notes.append(f"skipped {pluralize(header, 'row')} above the column names: {' '.join(shown[0]).strip()[:60]!r}")
-    body = rows[header + 1 :]
+    names = [strip_name(_spell(cell)) for cell in rows[at]] + [""] * (width - len(rows[at]))
+    padded = [row + [""] * (width - len(row)) for row in shown[at + 1 :]]
+    if header is False:
+        refuse_names(source.where, "row", names, padded)
+        names, at = number_names(width), -1
+    elif looks_like_rows(names, padded):
+        raise NoNamesError(source.where, "row", names)
+    if at > 0:
+        notes.append(f"skipped {pluralize(at, 'row')} above the column names: {' '.join(shown[0]).strip()[:60]!r}")
+    body = rows[at + 1 :]
     if keep_rows and body:
-        body = sheet_rows[places[header + 1] :]
+        body = sheet_rows[places[at + 1] :]
     columns: list[Cells] = []
     for place, name in enumerate(names):
         cells = [row[place] if place < len(row) else None for row in body]

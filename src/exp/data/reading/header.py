@@ -5,6 +5,9 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
+from exp.data.columns.gap_marks import is_gap
+from exp.errors import DataError
+
 Cells = Sequence[str]
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
@@ -17,6 +20,37 @@ def is_number(cell: str) -> bool:
 def strip_name(name: str) -> str:
     """Return a column name without blanks around it, and with one blank for a line end in it."""
     return re.sub(r"\s*[\r\n]\s*", " ", name.strip())
+
+
+def number_names(count: int) -> list[str]:
+    """Return the names of the columns of a table without names: column_1, column_2, ..."""
+    return [f"column_{place}" for place in range(1, count + 1)]
+
+
+class NoNamesError(DataError):
+    """The first row of a table holds values in place of the names of `columns` columns."""
+
+    def __init__(self, where: str, row: str, cells: Cells) -> None:
+        listed, fix = ", ".join(map(strip_name, cells[:5])), "dataset.header=false"
+        super().__init__(f"{where}: the first {row} holds values instead of column names: {listed}", fix)
+        self.columns = len(cells) - (not cells[-1].strip())
+
+
+def refuse_names(where: str, row: str, names: Cells, rows: Sequence[Cells]) -> None:
+    """Raise DataError if the first row of a table, which is read without names, holds names: words above numbers."""
+    named = {place: strip_name(name) for place, name in enumerate(names) if name.strip()}
+    below = {place: {cells[place].strip() for cells in rows if place < len(cells)} for place in named}
+    found = [*named.values()]
+    are_words = len({*found}) == len(found) and not any(is_number(name) or is_gap(name) for name in found)
+    is_repeated = any(name in below[place] for place, name in named.items())
+    are_above_numbers = any(
+        any(map(is_number, column)) and all(is_number(cell) or is_gap(cell) for cell in column)
+        for column in below.values()
+    )
+    fits = all(len(cells) <= len(names) for cells in rows)
+    if found == number_names(len(found)) or (fits and are_words and are_above_numbers and not is_repeated):
+        what, fix = f"{where}: the first {row} holds column names: {', '.join(found[:5])}", "dataset.header=auto"
+        raise DataError(what, fix, key="dataset.header", override=fix)
 
 
 def find_header(rows: Sequence[Cells]) -> int:
@@ -59,6 +93,9 @@ def looks_like_rows(names: Cells, rows: Sequence[Cells]) -> bool:
     if not others or not any(names):
         return False
     columns = [{row[place].strip() for row in others} for place in range(len(names))]
+    twice = [place for place, name in enumerate(names) if name and names.count(name) > 1]
+    if twice and all(names[place] in columns[place] for place in twice):
+        return True
     numbers = [name for name in names if is_number(name)]
     words = [(name, column) for name, column in zip(names, columns, strict=True) if name and not is_number(name)]
     if not numbers:  # words that are all found again below, in short lists of words

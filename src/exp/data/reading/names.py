@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from exp.data.frame import Cells, Frame, import_pandas
+from exp.data.reading.header import number_names
 from exp.errors import DataError, pluralize
 
 
@@ -38,7 +39,8 @@ def choose_names(
     for place in map(int, frame.columns):
         name, cells = names[place], frame[place]
         own = name or _invent_name(place, names)
-        if (not name or is_index_name(name)) and not cells.notna().any():
+        is_end = own == number_names(place + 1)[-1]  # a column of its own in new rows, whose last cells may be empty
+        if (not name or is_index_name(name)) and not cells.notna().any() and not (is_end and keep_row_names):
             continue
         is_first = place == 0 and (has_row_names or (not name and cells.is_unique))
         is_index = is_index_name(name) and _is_count(cells)
@@ -47,7 +49,7 @@ def choose_names(
             does = "numbers" if _is_count(cells) else "names"
             notes.append(f"column {place + 1} {what} {does} the rows: left out; to keep it, give it a name")
             continue
-        if not name:
+        if not name and cells.notna().any():
             notes.append(f"column {place + 1} has no name: '{own}' here")
         kept[place] = own
     return kept, notes
@@ -85,7 +87,8 @@ def drop_repeated_names(frame: Frame, names: Sequence[str], keep_rows: bool = Fa
 
 
 def _invent_name(place: int, names: Sequence[str]) -> str:
-    name = f"column {place + 1}"
+    numbered = number_names(place + 1)
+    name = numbered[-1] if place and [*names[:place]] == numbered[:-1] else f"column {place + 1}"
     while name in names:
         name += "'"
     return name

@@ -12,7 +12,14 @@ from exp.data.reading.header import strip_name
 from exp.data.reading.names import check_unique
 from exp.data.reading.rounded_numbers import rounded_notes
 from exp.data.reading.source import Source
-from exp.errors import DataError, require_extra
+from exp.errors import ConfigError, DataError, require_extra
+
+
+def check_header(header: str | bool | None, where: str) -> None:
+    """Raise ConfigError if a table is to be read without names, which Parquet always has."""
+    if header is False:
+        what, fix = f"dataset.header=false: {where} has column names", "dataset.header=auto"
+        raise ConfigError(what, fix, key="dataset.header", override=fix)
 
 
 class ParquetParts:

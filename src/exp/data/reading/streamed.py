@@ -7,7 +7,7 @@ from pathlib import Path
 from exp.data.frame import Frame, import_pandas
 from exp.data.reading.gaps import EmptyValues, clean_cells
 from exp.data.reading.names import choose_names, is_index_name
-from exp.data.reading.parquet import ParquetParts
+from exp.data.reading.parquet import ParquetParts, check_header
 from exp.data.reading.source import Source, open_source, reading_errors
 from exp.data.reading.text_parts import TextParts
 from exp.errors import DataError
@@ -33,6 +33,7 @@ class StreamedTable:
         encoding: str | None,
         empty: EmptyValues,
         text: Collection[str],
+        header: str | bool | None = None,
     ) -> None:
         key = where.partition("=")[0]
         sources: list[Source] = []
@@ -48,9 +49,10 @@ class StreamedTable:
         self._counted = (count,) if len(files) > 1 else ()
         self._where, self._decimal, self._empty, self._text = where, decimal, empty, text
         if kinds == {"parquet"}:
+            check_header(header, where)
             self._parts: ParquetParts | TextParts = ParquetParts(sources)
         else:
-            self._parts = TextParts(sources, separator, decimal or ".", encoding, empty, text)
+            self._parts = TextParts(sources, separator, decimal or ".", encoding, empty, text, header)
         if not self.rows:
             raise DataError(f"{where}: the file has column names but no rows", "a line for each row")
 

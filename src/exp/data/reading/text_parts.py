@@ -53,12 +53,13 @@ class TextParts:
         encoding: str | None,
         empty: EmptyValues,
         text: Collection[str],
+        header: str | bool | None = None,
     ) -> None:
         self._encoding = encoding
         self._texts: list[FoundText] = []
         for source in sources:
             with reading_errors(source.where, encoding):
-                self._texts.append(find_text(source, separator, decimal, encoding))
+                self._texts.append(find_text(source, separator, decimal, encoding, header))
         first = self._texts[0].layout
         for one in self._texts[1:]:
             if one.layout.names != first.names:

@@ -185,8 +185,7 @@ def _alike(shown: str, printed: str) -> bool:
     if shown == printed:
         return True
     try:
-        last_digit = 10.0 ** -len(shown.partition(".")[2])
-        return "." in shown and math.isclose(float(shown), float(printed), rel_tol=5e-2, abs_tol=2.5 * last_digit)
+        return "." in shown and math.isclose(float(shown), float(printed), rel_tol=3.5e-2)
     except ValueError:
         return False
 

@@ -88,7 +88,7 @@ def _class_notes(dataset: Dataset, rows: Sequence[NDArray[np.int64]], fold: Fold
         what = shorten(listed, len(unseen))
         notes.append(f"no training row has the class {what}: the model cannot predict it")
     if few:
-        places = [(number, np.flatnonzero(dataset.y == number)) for number in few[:MAX_NAMES]]
+        places = [(number, np.flatnonzero(dataset.y == number).tolist()) for number in few[:MAX_NAMES]]
         listed = [f"{dataset.classes[number]!r} ({', '.join(map(dataset.name_row, own))})" for number, own in places]
         what = shorten(listed, len(few))
         # No command: dataset.na_values with a class would empty cells of other columns, too.

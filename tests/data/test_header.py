@@ -19,6 +19,7 @@ from sklearn.datasets import load_iris, load_wine
 
 from exp import train
 from exp.data.files import table
+from exp.data.input_files import check_input_files
 from exp.data.mapped.scratch import Scratch
 from exp.data.read_table import open_table, read_frame
 from exp.data.reading.gaps import parse_empty_values
@@ -305,3 +306,11 @@ def test_the_advice_pasted_trains(given: str, folder: Path):
     keys = {word.partition("=")[0] for word in words}
     result = train(*(word for word in line if word.partition("=")[0] not in keys), *words)
     assert result.summary["status"] == "finished"
+
+
+def test_a_file_without_names_given_as_arrays_is_offered_as_a_table(tmp_path: Path):
+    file = tmp_path / "iris.data.csv"
+    file.write_text("5.1,3.5,a\n4.9,3.0,b\n6.3,2.9,a\n")
+    with pytest.raises(ConfigError) as error:
+        check_input_files({"_target_": "exp.data.files.arrays", "path": str(file)})
+    assert error.value.fix.endswith("dataset.header=false dataset.target=column_3")

@@ -11,7 +11,7 @@ from exp.cli.commands import COMMANDS, load
 from exp.config.constraints import CONSTRAINTS, example, suggest_override
 from exp.config.overrides import override_key, quote_names, reads_as, shell_line, text_override
 from exp.config.schema import default_option
-from exp.data.input_files import TABLES, columns_of, has_no_names
+from exp.data.input_files import TABLES, columns_of, find_columns
 from exp.errors import ConfigError, ExpError, nearest
 from exp.results.resume_line import resume_sweep_command
 from exp.results.run_folder import SWEEP_MANIFEST, is_run
@@ -139,7 +139,7 @@ def file_overrides(path: str, line: CommandLine) -> tuple[str, ...] | None:
         return "dataset=arrays", file
     if suffix not in TABLES:
         return None
-    columns, options = columns_of(path), ("dataset.header=false",) if has_no_names(path) else ()
+    columns, options = find_columns(path)
     if any(override_key(word) in ("dataset.target", "target") or word in columns for word in line.overrides):
         return "dataset=table", file, *options
     return "dataset=table", file, *options, text_override("dataset.target", columns[-1] if columns else "COLUMN")
@@ -148,18 +148,14 @@ def file_overrides(path: str, line: CommandLine) -> tuple[str, ...] | None:
 def missing_target(problem: ExpError, line: CommandLine) -> ExpError:
     """Return the error that the target column is not given, with the last column of the table as its fix."""
     path = next((path for word in line.overrides if (path := _file_in(word)) is not None), None)
-    if (
-        problem.key != "dataset.target"
-        or line.override_of("dataset.target") is not None
-        or path is None
-        or not (columns := columns_of(path))
-    ):
+    if problem.key != "dataset.target" or line.override_of("dataset.target") is not None or path is None:
         return problem
-    what, override = f"{problem.problem}; {path} has {', '.join(columns)}", text_override("dataset.target", columns[-1])
-    if has_no_names(path):
-        pair = ("dataset.header=false", override)
-        return ConfigError(what, shell_line([*line.words, *pair]), key=problem.key, override=pair)
-    return ConfigError(what, shell_line([*line.words, override]), key=problem.key, override=override)
+    columns, options = find_columns(path)
+    if not columns:
+        return problem
+    what, target = f"{problem.problem}; {path} has {', '.join(columns)}", text_override("dataset.target", columns[-1])
+    override = (*options, target) if options else target
+    return ConfigError(what, shell_line([*line.words, *options, target]), key=problem.key, override=override)
 
 
 def other_columns(key: str, typed: str, line: CommandLine) -> ConfigError | None:

@@ -106,8 +106,8 @@ def check_input_files(dataset: Mapping[str, Any]) -> None:
         path = str(find_files(path)[0])
     suffix, file = Path(path).suffix.lower(), text_override("dataset.path", path)
     if target.endswith("arrays") and suffix in TABLES:
-        columns = columns_of(path)
-        words = ("dataset=table", file, text_override("dataset.target", columns[-1] if columns else "COLUMN"))
+        columns, options = find_columns(path)
+        words = ("dataset=table", file, *options, text_override("dataset.target", columns[-1] if columns else "COLUMN"))
         raise ConfigError(f"dataset.path={path}: it is a table, and dataset=arrays reads .npz files", shlex.join(words))
     if target.endswith("table") and suffix == ".npz":
         raise ConfigError(f"dataset.path={path}: a .npz file holds arrays", shlex.join(("dataset=arrays", file)))
@@ -181,15 +181,19 @@ def describe_changed_rows(recorded: str, found: str) -> str:
 
 
 def columns_of(path: str) -> list[str]:
-    """Return the names in the first line of a text table, or column_1, ... if it holds values; none if unreadable."""
-    names = next(iter(_first_rows(path)), list[str]())
-    return number_names(len(names)) if has_no_names(path) else names
+    """Return the names of the columns of a text table; none if it cannot be read."""
+    return find_columns(path)[0]
 
 
-def has_no_names(path: str) -> bool:
-    """Return whether the first line of a text table holds values."""
+def find_columns(path: str) -> tuple[list[str], tuple[str, ...]]:
+    """Return what `columns_of` returns, and the overrides with which the table has these columns.
+
+    If the first line holds values, the columns are column_1, column_2, ...
+    """
     names, *rows = _first_rows(path) or [list[str]()]
-    return looks_like_rows(names, rows)
+    if looks_like_rows(names, rows):
+        return number_names(len(names)), ("dataset.header=false",)
+    return names, ()
 
 
 def _first_rows(path: str) -> list[list[str]]:

@@ -8,6 +8,7 @@ import forking
 import pytest
 
 from exp.cli.command_line import CommandLine
+from exp.config.compose import compose_config, sweep_loader
 from exp.errors import ConfigError
 
 NETS = """\
@@ -66,6 +67,15 @@ def test_its_options_are_found_again_by_later_commands():
     run(*words, "sweep.workers=0")
     assert f"--config-dir {Path.cwd()}/mypkg/conf " in run("best", "sweep").stdout
     assert "2  " in run("-m", "sweep.resume=sweep", "seed=0,1", "sweep.workers=0").stdout
+
+
+@pytest.mark.parametrize("name", ["Möhre", "実験", "a lab (2), é", "x[1]", 'it\'s "q"', "a\\b\\", "a=b#%20"])
+def test_its_place_has_any_letters(tmp_path: Path, name: str):
+    shutil.copytree("mypkg/conf", conf := tmp_path / name / "conf")
+    line = CommandLine.parse(["--config-dir", str(conf), "model=wide", "epochs=1"])
+    assert compose_config(line.overrides, [str(line.config_dir)]).model.width == 3
+    with sweep_loader(line.overrides, [str(line.config_dir)]) as (_, config):
+        assert config.model.width == 3
 
 
 def test_a_config_name_is_a_file_above_exps_defaults():

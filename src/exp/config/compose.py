@@ -24,7 +24,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from exp.config.overrides import override_key
+from exp.config.overrides import override_key, quote_names
 from exp.config.schema import CONF
 from exp.errors import ConfigError
 
@@ -115,5 +115,5 @@ def _arguments_parser() -> ArgumentParser:
 
 
 def _search_path(folders: _Folders) -> list[str]:
-    places = ",".join(f"file://{Path(folder).absolute()}" for folder in folders)
-    return [f"hydra.searchpath=[{places}]"] if folders else []
+    places = quote_names(f"file://{Path(folder).absolute()}" for folder in folders)
+    return [f"hydra.searchpath={places}"] if folders else []

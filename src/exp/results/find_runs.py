@@ -6,7 +6,6 @@ from pathlib import Path
 
 from exp.errors import ConfigError
 from exp.results.run_folder import OVERRIDES, is_run, is_sweep
-from exp.results.sweep_csv import sort_by_job
 
 # A folder with this file is a Python environment, with thousands of folders and no run.
 _ENVIRONMENT = "pyvenv.cfg"
@@ -29,7 +28,11 @@ def find_runs(folder: Path) -> Iterator[Path]:
 
 def job_folders(sweep: Path) -> list[Path]:
     """Return the folders of those jobs of a sweep that have begun, in their order."""
-    return sorted((path.parents[1] for path in sweep.glob(f"*/{OVERRIDES}")), key=sort_by_job)
+    return sorted((path.parents[1] for path in sweep.glob(f"*/{OVERRIDES}")), key=_by_number)
+
+
+def _by_number(job: Path) -> tuple[int, str]:
+    return (int(job.name) if job.name.isdigit() else 0, job.name)
 
 
 def _search(folder: Path) -> Iterator[Path]:

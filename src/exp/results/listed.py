@@ -8,7 +8,6 @@ from typing import Any
 
 from yaml import YAMLError
 
-from exp.config.former_names import rename_overrides
 from exp.config.overrides import override_key, parse_override
 from exp.config.schema import choices_of
 from exp.errors import ConfigError
@@ -18,7 +17,7 @@ from exp.results.choice_means import mean_metrics
 from exp.results.find_runs import job_folders
 from exp.results.flat_config import read_flat_config
 from exp.results.repeats import REPEATED
-from exp.results.run_folder import HYDRA_SETTINGS, is_sweep, read_overrides, read_sweep_overrides
+from exp.results.run_folder import HYDRA_SETTINGS, is_sweep, read_sweep_overrides
 from exp.results.sweep_csv import SPLITS
 from exp.results.sweep_status import read_sweep_status
 from exp.results.yaml_file import read_value
@@ -112,7 +111,7 @@ def _read_run(folder: Path) -> Listed:
         seconds=content.get("seconds"),
         choices=content["choices"] if "choices" in content else _read_choices(folder),
         config=config,
-        typed=frozenset(map(override_key, _read_typed(folder, content))),
+        typed=frozenset(map(override_key, summary.read_overrides(folder, content))),
         metric=_deciding_metric(config, metrics),
         metrics=metrics,
         decided=content.get("decided", {}),
@@ -174,16 +173,6 @@ def _read_choices(folder: Path) -> dict[str, str]:
         return choices_of(read_value(folder / HYDRA_SETTINGS, "hydra", "runtime", "choices"))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, YAMLError):
         return {}
-
-
-def _read_typed(folder: Path, content: Mapping[str, Any]) -> list[str]:
-    words: list[object] | None = content.get("overrides")
-    if words is not None:
-        return rename_overrides(word for word in words if isinstance(word, str))
-    try:
-        return read_overrides(folder)
-    except ConfigError:
-        return []
 
 
 def _read_fixed(sweep: Path) -> set[str]:

@@ -3,14 +3,15 @@
 import json
 import math
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from exp.config.former_names import rename_overrides
 from exp.config.metric_names import is_higher_better
 from exp.config.overrides import shell_line
 from exp.errors import ConfigError
-from exp.results import metrics_csv
+from exp.results import metrics_csv, run_folder
 from exp.results.atomic import replacement
 from exp.results.heartbeat import Heartbeat, describe_death, describe_process, is_alive, is_own
 from exp.results.run_folder import LAST_CHECKPOINT, METRICS, SUMMARY, find_results, resume_command
@@ -63,6 +64,20 @@ def read(folder: Path) -> dict[str, Any]:
         if key in kept:
             kept[key] = {split: metrics for split, metrics in kept[key].items() if isinstance(metrics, dict)}
     return kept
+
+
+def read_overrides(folder: Path, content: Mapping[str, Any]) -> list[str]:
+    """Return the overrides of the run in `folder`, from the `content` of its summary.json or else from Hydra's record.
+
+    Their keys have the present names. If the record is damaged, there are none.
+    """
+    words: list[object] | None = content.get("overrides")
+    if words is not None:
+        return rename_overrides(word for word in words if isinstance(word, str))
+    try:
+        return run_folder.read_overrides(folder)
+    except ConfigError:
+        return []
 
 
 def format_environment(folder: Path) -> str:

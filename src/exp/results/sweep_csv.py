@@ -5,16 +5,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from exp.config.former_names import rename_overrides
 from exp.config.metric_names import is_higher_better
-from exp.config.schema import flatten
 from exp.data.input_files import DATA_PATHS
 from exp.errors import as_yaml
 from exp.results import csv_file, summary, sweep_json
 from exp.results.atomic import replacement
-from exp.results.run_folder import CONFIG, OVERRIDES, SWEEP_TABLE
+from exp.results.find_runs import job_folders
+from exp.results.flat_config import read_flat_config
+from exp.results.run_folder import SWEEP_TABLE
 
 # The splits whose metrics are columns.
 SPLITS = ("val", "test")
@@ -40,12 +38,12 @@ def sort_best_first(rows: Sequence[Row], metric: str) -> list[Row]:
 
 def read_rows(folder: Path) -> dict[str, Row]:
     """Return a row for each job in `folder`, by the name of its folder, in the jobs' order."""
-    jobs = sorted((path.parents[1] for path in folder.glob(f"*/{OVERRIDES}")), key=sort_by_job)
+    jobs = job_folders(folder)
     rows = {job.name: read_row(job) for job in jobs}
     choices = dict.fromkeys(name for row in rows.values() for name in row if name not in OWN and "/" not in name)
     for job in jobs:
         if missing := [name for name in choices if name not in rows[job.name]]:
-            rows[job.name] |= _read_flat_config(job, missing)
+            rows[job.name] |= _read_values(job, missing)
     varied: Iterable[str] = sweep_json.read(folder).get("varied", DATA_PATHS)
     for name in (choices.keys() & set(DATA_PATHS)) - set(varied):  # a file that moved is no other choice
         latest = rows[jobs[-1].name].get(name, "")
@@ -56,7 +54,7 @@ def read_rows(folder: Path) -> dict[str, Row]:
 def read_row(job: Path) -> Row:
     """Return a job's row: name, status, overrides, final metrics of val and test, seconds, and the error."""
     content: dict[str, Any] = {"status": "not begun", **summary.read(job)}
-    overrides = rename_overrides(content.get("overrides") or _read_overrides(job))
+    overrides = summary.read_overrides(job, content)
     final: dict[str, dict[str, Any]] = content.get("final", {})
     return {
         "job": job.name,
@@ -73,15 +71,9 @@ def read_row(job: Path) -> Row:
     }
 
 
-def _read_overrides(job: Path) -> list[str]:
-    return yaml.safe_load((job / OVERRIDES).read_text(encoding="utf-8")) or []
-
-
-def _read_flat_config(job: Path, names: Iterable[str]) -> Row:
+def _read_values(job: Path, names: Iterable[str]) -> Row:
     """Return the values, from the job's config, of keys that only other jobs of the sweep override."""
-    chosen: dict[str, Any] = summary.read(job).get("choices", {})
-    with (job / CONFIG).open(encoding="utf-8") as file:
-        config = flatten(yaml.load(file, getattr(yaml, "CSafeLoader", yaml.SafeLoader))) | chosen
+    config = {**read_flat_config(job), **summary.read(job).get("choices", {})}
     return {name: as_yaml(config[name]) for name in names if name in config}
 
 
@@ -118,7 +110,3 @@ def read_metric(row: Row, metric: str) -> float:
 def metric_value(row: Row, metric: str) -> float:
     """Return the job's value of `metric`; NaN if it did not finish, or has no such metric."""
     return read_metric(row, metric) if row.get("status") == "finished" else math.nan
-
-
-def sort_by_job(job: Path) -> tuple[int, str]:
-    return (int(job.name) if job.name.isdigit() else 0, job.name)

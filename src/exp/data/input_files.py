@@ -69,6 +69,12 @@ def find_files(path: str, key: str = "dataset.path") -> list[Path]:
     return files
 
 
+def identify(file: Path) -> tuple[int, ...]:
+    """Return numbers that change with the content of a file: the kernel sets the time of the last change itself."""
+    stat = file.stat()
+    return stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns
+
+
 def find_image_folder(path: str, key: str = "dataset.path") -> Path:
     """Return the folder at `path`, with ~ expanded. DataError if there is none."""
     folder = Path(path).expanduser()

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from exp.data.dataset import Dataset
+from exp.data.input_files import identify
 from exp.data.mapped.cache import cache_folder, check_disk, find_or_write
 from exp.data.mapped.maps import as_bytes
 from exp.data.mapped.read import read_splits
@@ -48,7 +49,7 @@ def open_splits(
     check_scaler(choices.scaler)
     label = f"{node.get('path') or node['_target_']}, split {choices.split}, seed {choices.seed}"
     if files:
-        identified = [_identify(file) for file in files]
+        identified = [identify(file) for file in files]
         stats = [(str(file.resolve()), *numbers) for file, numbers in zip(files, identified, strict=True)]
 
         def write(to: Path) -> None:
@@ -75,19 +76,13 @@ def _write(load: Callable[[Scratch], Dataset], choices: Choices, scratch: Scratc
 
 
 def _refuse_changed(files: Sequence[Path], identified: Sequence[tuple[int, ...]]) -> None:
-    """Raise DataError if a file is not the one that `_identify` returned these numbers of."""
+    """Raise DataError if a file is not the one that `identify` returned these numbers of."""
     for file, numbers in zip(files, identified, strict=True):
-        if not file.exists() or _identify(file) != numbers:
+        if not file.exists() or identify(file) != numbers:
             raise DataError(
                 f"{file}: the file changed while its rows were read",
                 "the same command again, once no other program writes to the file",
             )
-
-
-def _identify(file: Path) -> tuple[int, ...]:
-    """Return numbers that change with the content of a file: the kernel sets the time of the last change itself."""
-    stat = file.stat()
-    return stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 def _list_parts(dataset: Dataset) -> list[Any]:

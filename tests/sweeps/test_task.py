@@ -15,6 +15,7 @@ from exp.config.schema import choices_of
 from exp.config.validation import validate
 from exp.results import summary
 from exp.sweeps.executors import worker_process
+from exp.sweeps.executors.in_process import InProcess
 from exp.sweeps.task import Outcome, Task, job_environment
 from exp.training.reuse import JobCache
 
@@ -63,6 +64,21 @@ def test_another_thread_always_sees_the_environment(monkeypatch: pytest.MonkeyPa
 )
 def test_the_end_of_a_worker_is_described(code: int, message: str):
     assert worker_process._death_message(code) == message
+
+
+def test_jobs_in_this_process_share_a_cache_as_those_of_a_worker_do():
+    received: list[JobCache] = []
+
+    class Job:
+        def run(self, cache: JobCache, should_prune: object) -> Outcome:
+            del should_prune
+            received.append(cache)
+            return Outcome()
+
+    with InProcess() as executor:
+        for _ in range(2):
+            executor.submit(Job())
+    assert received[0] is received[1]
 
 
 def run_with_log(folder: Path, file: str) -> Outcome:

@@ -1,5 +1,6 @@
 """A job gets the model of an earlier job of its process only where both are equal."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 import pytest
 from conftest import config_of
 
+from exp.data.held import hold
 from exp.training.build import Experiment, build
 from exp.training.events import Evaluated
 from exp.training.loop import Training
@@ -55,3 +57,62 @@ def test_a_job_after_another_one_has_the_losses_of_a_job_alone(
     job = build(other, cache)
     assert losses(job) == losses(build(other))
     assert job.learner.step.fallback_reason is None
+
+
+def rows_of(cache: JobCache, *words: str) -> Experiment:
+    return build(config_of(*words, "threads=1", "epochs=1"), cache)
+
+
+def share_rows(one: Experiment, other: Experiment) -> bool:
+    return one.data.train.x.data_ptr() == other.data.train.x.data_ptr()
+
+
+def test_jobs_with_the_same_file_read_and_prepare_it_once(table: str):
+    cache = JobCache()
+    one, other, third = (rows_of(cache, *table.split()[:3], *more) for more in ([], ["optimizer.lr=0.5"], ["seed=1"]))
+    assert share_rows(one, other)
+    assert one.data.notes == other.data.notes
+    assert not share_rows(one, third)  # another split
+    assert one.data.fingerprint == third.data.fingerprint
+
+
+@pytest.mark.parametrize("key", ["path", "test_path"])
+def test_a_file_that_changed_is_read_again(key: str, table: str, tmp_path: Path):
+    path = tmp_path / "rows.csv"
+    other = tmp_path / "more.csv"
+    other.write_text(path.read_text())
+    words = [*table.split()[:3], f"dataset.test_path={other}"]
+    cache, changed = JobCache(), path if key == "path" else other
+    one = rows_of(cache, *words)
+    lines = changed.read_text().splitlines()
+    os.utime(changed, (0, 0))
+    before = changed.stat()
+    changed.write_text("\n".join([lines[0], *reversed(lines[1:])]) + "\n")  # as many bytes
+    os.utime(changed, (0, 0))
+    assert (changed.stat().st_size, changed.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    job = rows_of(cache, *words)
+    assert job.data.fingerprint == rows_of(JobCache(), *words).data.fingerprint != one.data.fingerprint
+
+
+def test_rows_that_take_much_memory_are_not_kept(table: str, monkeypatch: pytest.MonkeyPatch):
+    words, cache = table.split()[:3], JobCache()
+    monkeypatch.setattr("exp.training.reuse._MAX_BYTES", rows_of(JobCache(), *words).data.train.x.nbytes)
+    assert not share_rows(rows_of(cache, *words), rows_of(cache, *words))
+
+
+def test_older_rows_are_dropped_for_newer_ones(table: str, monkeypatch: pytest.MonkeyPatch):
+    words = table.split()[:3]
+    cache = JobCache()
+    first = rows_of(cache, *words)
+    monkeypatch.setattr("exp.training.reuse._MAX_BYTES", 2_500)  # the rows of two jobs take more
+    for number in range(2, 5):
+        rows_of(cache, *words, f"dataset.max_categories={number}")
+    assert not share_rows(first, rows_of(cache, *words))
+
+
+def test_jobs_with_rows_from_python_prepare_them_once(table: str, tmp_path: Path):
+    frame = pd.read_csv(tmp_path / "rows.csv")
+    held = hold(frame, "DataFrame", "0123456789abcdef")
+    words = ["dataset=table", f"dataset.path={held.path}", "dataset.target=y"]
+    cache = JobCache()
+    assert share_rows(rows_of(cache, *words), rows_of(cache, *words, "optimizer.lr=0.5"))

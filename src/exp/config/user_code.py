@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 def has_user_code(config: "Config") -> bool:
     """Return whether the model or what trains it is a class of the user's own."""
     nodes = (config.model, config.loss, config.optimizer, config.scheduler)
-    return any(node.get("_target_") is not None and allowlist.origin(node["_target_"]) == "user" for node in nodes)
+    targets = {node.get("_target_") for node in nodes} - {None, "auto"}
+    return any(allowlist.origin(target) == "user" for target in targets)
 
 
 def refuse_syntax_error(key: str, target: str) -> None:

@@ -4,21 +4,28 @@ import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import nn
 
-from exp.config.allowlist import origin
+from exp.config.allowlist import READ_BY_EXP, origin
 from exp.config.schema import Config
 from exp.config.user_code import has_user_code
 from exp.data.dataset import Dataset
+from exp.data.input_files import identify
 from exp.data.seeding import is_drawn_from, stream_positions
 from exp.data.splits import Splits
+from exp.data.storage import has_held_rows, list_files
 from exp.engine.pieces import Pieces
 from exp.engine.recorded_step import RecordedSteps
 
-# Entries of each kind; a sweep over more shapes captures some of its steps again.
-_MAX_ENTRIES = 8
+T = TypeVar("T")
+
+# Models that are kept; a sweep over more shapes captures some of its steps again.
+_MAX_MODELS = 8
+
+# Datasets that are kept, and splits, and the bytes of either. To train on more rows takes far longer than to read them.
+_MAX_DATASETS, _MAX_BYTES = 64, 2**28
 
 
 @dataclass(frozen=True)
@@ -38,15 +45,25 @@ class JobCache:
         self._models: OrderedDict[str, ModelToTrain] = OrderedDict()
 
     def reuse_dataset(self, node: dict[str, Any], load: Callable[[], Dataset]) -> Dataset:
-        """Return the dataset of an earlier job with the same config `node`, or else that of `load()`."""
-        key = _key(node)
+        """Return the dataset of an earlier job with the same rows, or else that of `load()`.
+
+        Rows in a table or in arrays are loaded again if a file has changed.
+
+        Args:
+            node: The dataset of the config.
+        """
+        files = list_files(node)
+        loaded_by = {name: value for name, value in node.items() if name not in READ_BY_EXP["dataset"]}
+        key = _key([loaded_by, [(file, identify(file)) for file in files]])
         if key in self._datasets:
             return self._datasets[key]
         before = stream_positions()
         dataset = load()
         is_random = is_drawn_from(before)  # it differs with the seed
-        if _is_reusable(node) and "path" not in node and not is_random:  # a file may change
-            _add(self._datasets, key, dataset)
+        has_known_rows = bool(files) or "path" not in node or has_held_rows(node)
+        if _is_reusable(node) and has_known_rows and not is_random:
+            self._datasets[key] = dataset
+            _drop_oldest(self._datasets, _MAX_DATASETS, _bytes_of_dataset)
         return dataset
 
     def reuse_splits(self, config: Config, choices: object, dataset: Dataset, prepare: Callable[[], Splits]) -> Splits:
@@ -55,13 +72,13 @@ class JobCache:
         Args:
             choices: What the splits depend on besides the dataset.
         """
-        key = _key([config.dataset, repr(choices)])
-        # Code of the user's may write into its rows.
-        if has_user_code(config) or self._datasets.get(_key(config.dataset)) is not dataset:
+        found = next((key for key, one in self._datasets.items() if one is dataset), None)
+        if found is None or has_user_code(config):  # code of the user's may write into its rows
             return prepare()
-        if key not in self._splits:
-            _add(self._splits, key, prepare())
-        return self._splits[key]
+        key = _key([found, repr(choices)])
+        splits = self._splits[key] = self._splits.get(key) or prepare()
+        _drop_oldest(self._splits, _MAX_DATASETS, _bytes_of_splits)
+        return splits
 
     def reuse_model(
         self, config: Config, passed: Mapping[str, Any], model: nn.Module, criterion: nn.Module, pieces: Pieces | None
@@ -84,7 +101,8 @@ class JobCache:
         of_step = [config.engine, config.clip_grad_norm, config.precision, config.compile, pieces and pieces.rows]
         key = _key([config.model, passed, config.loss, repr(criterion), of_step, shapes])
         if key not in self._models:
-            _add(self._models, key, ModelToTrain(model, RecordedSteps()))
+            self._models[key] = ModelToTrain(model, RecordedSteps())
+            _drop_oldest(self._models, _MAX_MODELS)
             return self._models[key]
         reused = self._models[key]
         reused.model.load_state_dict(model.state_dict())
@@ -102,7 +120,16 @@ def _is_reusable(node: dict[str, Any]) -> bool:
     return origin(node.get("_target_")) != "user"
 
 
-def _add(entries: OrderedDict[str, Any], key: str, value: object) -> None:
-    entries[key] = value
-    if len(entries) > _MAX_ENTRIES:
+def _bytes_of_dataset(dataset: Dataset) -> int:
+    return dataset.x.nbytes + dataset.y.nbytes
+
+
+def _bytes_of_splits(splits: Splits) -> int:
+    different = {id(split): split for split in (splits.train, splits.val, splits.test)}.values()
+    return sum(split.x.nbytes + split.y.nbytes for split in different)
+
+
+def _drop_oldest(entries: OrderedDict[str, T], most: int, bytes_of: Callable[[T], int] = lambda _: 0) -> None:
+    """Drop the oldest entries, if need be all, until the others are within the limits."""
+    while len(entries) > most or sum(map(bytes_of, entries.values())) > _MAX_BYTES:
         entries.popitem(last=False)

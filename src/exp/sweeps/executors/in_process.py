@@ -8,6 +8,7 @@ from exp.sweeps.task import Outcome, Runnable
 
 if TYPE_CHECKING:
     from exp.training.pruning import PruningCallback
+    from exp.training.reuse import JobCache
 
 
 class InProcess(Executor):
@@ -16,12 +17,14 @@ class InProcess(Executor):
     def __init__(self) -> None:
         self.workers = 0
         self.has_queue = True
+        self._cache: JobCache | None = None
 
     def submit(self, task: Runnable, should_prune: "PruningCallback | None" = None) -> "Future[Outcome]":
         from exp.training.reuse import JobCache  # Lazy: it imports torch.
 
+        self._cache = self._cache or JobCache()
         future: Future[Outcome] = Future()
-        future.set_result(task.run(JobCache(), should_prune))
+        future.set_result(task.run(self._cache, should_prune))
         return future
 
     def interrupt(self) -> None:

@@ -311,6 +311,12 @@ MISTAKES = [
     ),
     ("seed=1,2 sweep.workers=2", "sweep.workers is for a sweep (-m)", "python -m exp -m seed=1,2 sweep.workers=2"),
     ("'model.hidden=[4,4]' hydra/sweeper=optuna", "hydra/sweeper is for a sweep", "python -m exp 'model.hidden=[4,4]'"),
+    ("'notes=\"a, b\"' sweep.workers=2", "sweep.workers is for a sweep", "python -m exp 'notes=\"a, b\"'"),
+    (
+        "'loss.class_weights={a: 1, b: 2}' sweep.workers=2",
+        "for a sweep",
+        "python -m exp 'loss.class_weights={a: 1, b: 2}'",
+    ),
     ("hydra/launcher=submitit_slurm", "hydra/launcher is for a sweep (-m)", "python -m exp"),
     ("seed=1-3", "several values are range(FIRST,BEYOND), in a sweep (-m)", "python -m exp -m 'seed=range(1,4)'"),
     ("optimizer.lr", "optimizer.lr: arguments must be KEY=VALUE", "optimizer.lr=0.02"),

@@ -15,7 +15,7 @@ from exp.cli.resume import with_saved
 from exp.cli.resume_changes import kept_words
 from exp.config.compose import compose_config, sweep_loader
 from exp.config.experiment_yaml import place
-from exp.config.overrides import override_key, without_escapes
+from exp.config.overrides import is_sweep, override_key, without_escapes
 from exp.config.untrusted import refuse_hydra_settings
 from exp.config.validation import validate
 from exp.config.yaml_comments import line_of
@@ -66,7 +66,7 @@ def check_untrusted(line: CommandLine) -> None:
     The jobs of a sweep are checked when they are composed.
     """
     if line.config_dir is not None and Path(line.config_dir).is_dir():
-        words = [word for word in line.overrides if not (line.multirun and _is_sweep(word))]
+        words = [word for word in line.overrides if not (line.multirun and is_sweep(word))]
         try:
             refuse_hydra_settings(words, list(line.overrides), [line.config_dir])
         except Exception as error:
@@ -161,10 +161,6 @@ def _with_first_value(override: Override, parser: OverridesParser) -> Override:
     if isinstance(value, IntervalSweep):
         return parser.parse_override(f"{override.get_key_element()}={value.start}")
     return override
-
-
-def _is_sweep(word: str) -> bool:
-    return OverridesParser.create().parse_override(word).is_sweep_override()
 
 
 def _corrected(word: str, problem: ExpError, error: Exception) -> list[str] | None:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from exp.config.overrides import override_key, reads_as, shell_line
+from exp.config.overrides import is_sweep, override_key, shell_line
 from exp.errors import ConfigError
 from exp.sweeps.folds import has_all_folds
 
@@ -28,19 +28,18 @@ def check_mode(flags: Sequence[str], overrides: Sequence[str], multirun: bool) -
     """Raise ConfigError, with the line that was meant, for an override that this line would ignore."""
     if _SHOWING & set(flags):
         return
-    is_swept = any(map(_has_values, overrides))
     for word in overrides:
         key = override_key(word)
         if multirun and word.startswith("hydra.run.dir="):
             line = shell_line([*flags, *_rename(overrides, "hydra.run.dir", "hydra.sweep.dir")])
             raise ConfigError(f"{word}: the folder of a sweep is hydra.sweep.dir", line)
-        if multirun and key in NOT_VARIED and _has_values(word) and reads_as(value := word.partition("=")[2]) is None:
-            one = f"{key}={value.partition(',')[0]}"
+        if multirun and key in NOT_VARIED and is_sweep(word):
+            one = word.partition(",")[0]
             line = shell_line([*flags, *(one if other == word else other for other in overrides)])
             raise ConfigError(f"{word}: {key} changes no number, so jobs with these values would be the same job", line)
         if multirun or not _OF_SWEEPS.match(key) or key in _ANSWERED:
             continue
-        if is_swept:
+        if any(map(is_sweep, overrides)):
             line = shell_line([*flags, "-m", *_rename(overrides, "hydra.run.dir", "hydra.sweep.dir")])
             raise ConfigError(f"{word}: {key} is for a sweep (-m)", line)
         if key == "hydra.sweep.dir":
@@ -60,13 +59,4 @@ def _rename(overrides: Sequence[str], key: str, new: str) -> list[str]:
 def differ_in_fold_only(overrides: Sequence[str], job: Sequence[str]) -> bool:
     """Return whether the jobs of a line differ in nothing but their fold. `job`: the overrides of one of them."""
     added = {*map(override_key, job)} - {*map(override_key, overrides)}
-    return added == {"fold"} and not any(map(_has_values, overrides))
-
-
-def _has_values(word: str) -> bool:
-    """Return whether a word has several values, or a range of them."""
-    value = word.partition("=")[2]
-    return (
-        re.match(r"(range|choice|interval|glob)\(", value) is not None
-        or re.search(r",(?![^\[(]*[\])])", value) is not None
-    )
+    return added == {"fold"} and not any(map(is_sweep, overrides))

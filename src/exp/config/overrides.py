@@ -143,6 +143,12 @@ def parse_override(word: str) -> "Override | None":
         return None
 
 
+def is_sweep(word: str) -> bool:
+    """Return whether an override has several values, or a range of them: key=a,b or key=range(0,5)."""
+    override = parse_override(word)
+    return override is not None and override.is_sweep_override()
+
+
 def reads_as(value: str) -> object:
     """Return what a key is set to by that value on the command line; None if it is no single value."""
     override = parse_override(f"key={value}")

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
-from exp.config.overrides import TEXTS, escape_marks, parse_override, quote_text, quote_with_interpolations, reads_as
+from exp.config.overrides import TEXTS, escape_marks, is_sweep, quote_text, quote_with_interpolations, reads_as
 
 _NULLS = ("", "~", "null", "Null", "NULL")
 _NUMBERS = {".inf": float("inf"), "+.inf": float("inf"), "-.inf": float("-inf"), ".nan": float("nan")}
@@ -17,7 +17,7 @@ def override_of_node(key: str, node: Node) -> str:
 
     A plain value with commas, or a call such as range(0,5), has several values, as on the command line.
     """
-    if isinstance(node, ScalarNode) and node.style is None and key not in TEXTS and _is_sweep(str(node.value)):
+    if isinstance(node, ScalarNode) and node.style is None and key not in TEXTS and is_sweep(f"key={node.value}"):
         return f"{key}={node.value}"
     value = read_node(node)
     if isinstance(value, bool | int | float) and isinstance(node, ScalarNode) and str(node.value) not in _NUMBERS:
@@ -46,11 +46,6 @@ def _read_key(node: Node) -> str | int:
     """Return a key of a mapping, which is a number where it is written as one."""
     key = read_node(node)
     return key if isinstance(key, int) and not isinstance(key, bool) else str(node.value)
-
-
-def _is_sweep(text: str) -> bool:
-    override = parse_override(f"key={text}")
-    return override is not None and override.is_sweep_override()
 
 
 def text_of(value: Any, inside: bool = False) -> str:

@@ -1,9 +1,10 @@
-"""The rows of sweep.csv: as numbers, and of jobs whose files are damaged."""
+"""The rows of sweep.csv: as numbers, by their choices, and of jobs whose files are damaged."""
 
 import json
 from pathlib import Path
 
 from exp.reports.sweep_report import SweepResults
+from exp.results.repeats import find_varied_columns
 from exp.results.sweep_csv import metric_value, read_rows, sort_best_first
 
 
@@ -15,6 +16,12 @@ def test_zero_is_a_value_of_a_metric(tmp_path: Path):
     assert metric_value(rows[1], "loss/val") == 0.0
     (chart,) = SweepResults(tmp_path, rows, "loss/val").charts()
     assert len(chart.marks) == 2
+
+
+def test_a_key_that_changes_no_number_is_no_choice():
+    """A sweep may be resumed with another figures= or watch=."""
+    rows = [{"job": "0", "seed": "0", "watch": "True"}, {"job": "1", "seed": "1", "watch": "false", "figures": "false"}]
+    assert find_varied_columns(rows) == ["seed"]
 
 
 def test_a_job_with_a_damaged_record_has_a_row_without_its_choices(tmp_path: Path):

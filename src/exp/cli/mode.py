@@ -12,7 +12,7 @@ _OF_SWEEPS = re.compile(r"hydra\.sweep\.|hydra/sweeper$|hydra\.sweeper\.|hydra/l
 # Flags that only show something.
 _SHOWING = {"-c", "--cfg", "-i", "--info", "-h", "--help", "--version"}
 
-# Keys that do not change the numbers of a run. Of jobs that differ in them alone, only one would run.
+# Keys without an effect on the numbers. Of jobs that differ in them alone, only one would run.
 NOT_VARIED = ("figures", "watch")
 
 # These have answers of their own.

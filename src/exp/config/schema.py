@@ -93,6 +93,15 @@ class Config:
 OWN_TARGET = "own:target"
 
 
+# Keys that change no number of a run; "sweep." stands for all that begin with it.
+_WITHOUT_EFFECT = ("sweep.", "resume", "figures", "watch", "name", "notes")
+
+
+def has_effect(key: str) -> bool:
+    """Return whether the dotted key may change the numbers of a run."""
+    return not key.startswith(_WITHOUT_EFFECT)
+
+
 def restores_best(restore_best: Any, patience: Any) -> bool:
     """Return whether a run with these values of early_stopping ends with its best parameters."""
     return patience is not None if restore_best == "auto" else bool(restore_best)

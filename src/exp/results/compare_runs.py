@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from exp.config.schema import flatten
+from exp.config.schema import flatten, has_effect
 from exp.errors import CheckpointError, DataError, as_yaml
 from exp.results import summary
 from exp.results.compare_metrics import compare_metrics
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from exp.training.events import State
 
-# Keys that have no influence on the numbers of a run.
+# Keys that differ between runs of the same command.
 _IGNORED = ("resume", "name", "notes")
 
 
@@ -53,8 +53,8 @@ def compare_runs(run: Path, other: Path) -> Iterator[Difference]:
                 yield Difference(kind, key, a, b, f"{key}: {as_yaml(a)} | {as_yaml(b)}")
     configs = ours["config"], theirs["config"]
     changed = {key for key in {**configs[0], **configs[1]} if configs[0].get(key) != configs[1].get(key)}
-    may_round = "compiled" in (configs[0].get("engine"), configs[1].get("engine"))
-    may_round = may_round and changed <= {"engine", *_IGNORED}
+    engines = {config.get("engine") for config in configs}
+    may_round = "compiled" in engines and {key for key in changed if has_effect(key)} <= {"engine"}
     for what in compare_metrics(run, other, may_round):
         yield Difference("metrics", None, None, None, what)
     yield from _compare_parameters(run, other)

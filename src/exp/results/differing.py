@@ -5,10 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from exp.config.former_names import normalize
+from exp.config.schema import has_effect
 from exp.results.listed import Listed
 
-# Settings that are not listed as a difference: what they do is not what the run computes, or has a column.
-_NOT_SETTINGS = ("resume", "figures", "watch", "sweep.", "name", "notes", "dataset", "model")
+# Settings that are not listed as a difference, because they have columns of their own.
+_IN_COLUMNS = ("dataset", "model")
 
 
 def settings_of(one: Listed) -> dict[str, Any]:
@@ -36,7 +37,7 @@ def find_differing(lines: Sequence[Listed]) -> list[str]:
     starts = _group(settings, ("dataset", "experiment"))
     found: list[str] = []
     for key in dict.fromkeys(key for one in settings for key in one):
-        if key in _NOT_SETTINGS or key.startswith("sweep.") or key.endswith("_target_") or not _differs(settings, key):
+        if key in _IN_COLUMNS or not has_effect(key) or key.endswith("_target_") or not _differs(settings, key):
             continue
         among = starts if key in groups else parts
         if key in typed or any(_differs(part, key) for part in among):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from exp.config.metric_names import metric_range
+from exp.config.schema import has_effect
 from exp.results.job_rows import AllRows, JobRows, average_splits, read_job_rows
 from exp.results.run_folder import FOLDS_TABLE, SEEDS_TABLE
 from exp.results.sweep_csv import OWN, SPLITS, Row, sort_best_first, write_rows
@@ -49,9 +50,9 @@ def metric_columns(rows: Iterable[Row]) -> list[str]:
 def find_varied_columns(rows: Iterable[Row]) -> list[str]:
     """Return the columns of choices in which the jobs differ, in the order of the command line."""
     rows = list(rows)
-    own = (*OWN, "figures", "name", "notes")
-    columns = dict.fromkeys(column for row in rows for column in row if column not in own and not is_metric(column))
-    return [column for column in columns if len({str(row.get(column, "")) for row in rows}) > 1]
+    columns = dict.fromkeys(column for row in rows for column in row)
+    choices = (name for name in columns if name not in OWN and not is_metric(name) and has_effect(name))
+    return [column for column in choices if len({str(row.get(column, "")) for row in rows}) > 1]
 
 
 def choice_columns(rows: Iterable[Row]) -> list[str]:

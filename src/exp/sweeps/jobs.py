@@ -21,13 +21,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from exp.config.compose import without_hydra
 from exp.config.former_names import normalize
-from exp.config.schema import Config, choices_of, flatten
+from exp.config.schema import Config, choices_of, flatten, has_effect
 from exp.config.untrusted import refuse_other_settings
 from exp.config.validation import resolve_and_validate
 from exp.sweeps.hydra_files import HydraFileTemplate
-
-# Keys that do not change the numbers of a run.
-_NOT_PART_OF_RUN = ("sweep.", "resume", "figures", "watch", "name", "notes")
 
 
 class InvalidJob(Exception):  # noqa: N818  # carries an error
@@ -64,13 +61,8 @@ class Job:
 
 def hash_config(flat: Mapping[str, Any]) -> str:
     """Return a hash of a config with dotted keys, without those that have no influence on the numbers of a run."""
-    kept = {name: value for name, value in sorted(normalize(flat).items()) if not is_not_part_of_run(name)}
+    kept = {name: value for name, value in sorted(normalize(flat).items()) if has_effect(name)}
     return hashlib.sha256(json.dumps(kept, default=str).encode()).hexdigest()
-
-
-def is_not_part_of_run(name: str) -> bool:
-    """Return whether the key has no influence on the numbers of a run."""
-    return name.startswith(_NOT_PART_OF_RUN)
 
 
 def compose_jobs(overrides: Sequence[Sequence[str]], first: int, composer: "JobComposer") -> list[Job]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from exp.config.former_names import describe_changes
 from exp.config.overrides import shell_line
-from exp.config.schema import flatten
+from exp.config.schema import flatten, has_effect
 from exp.data.held import MissingRowsError
 from exp.data.input_files import DATA_PATHS
 from exp.errors import ConfigError, DataError, display_path
@@ -36,7 +36,7 @@ from exp.results.run_folder import (
     is_run,
     read_config,
 )
-from exp.sweeps.jobs import Job, hash_config, is_not_part_of_run
+from exp.sweeps.jobs import Job, hash_config
 
 # Names in a sweep folder that are not jobs.
 _RESERVED = (
@@ -182,7 +182,7 @@ class Manifest:
             changes = {
                 name: change
                 for name, change in describe_changes(self._base, first).items()
-                if name not in varied and not is_not_part_of_run(name)
+                if name not in varied and has_effect(name)
             }
             if changes:
                 raise self._refuse(changes)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from exp.errors import ConfigError
-from exp.results.atomic import replacement
+from exp.results import summary, sweep_json
 from exp.results.run_folder import SUMMARY, SWEEP_MANIFEST, is_sweep
 
 # A filter separates values by commas, and a shell words by spaces.
@@ -82,7 +82,6 @@ def write_about(
     content["about"] = {**about, **{key: value for key, (value, _) in words.items()}, "tags": tags}
     content["about"] |= {"replaced": replaced} if replaced else {}
     times = folder.stat()  # the newest folder is that of the latest run
-    with replacement(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1 if is_sweep(folder) else 2) + "\n", encoding="utf-8")
+    (sweep_json if is_sweep(folder) else summary).write(folder, content)
     os.utime(folder, ns=(times.st_atime_ns, times.st_mtime_ns))
     return tuple(tags)

@@ -27,6 +27,12 @@ def read(folder: Path) -> dict[str, Any]:
     return {key: value for key, value in known.items() if isinstance(value, _EXPECTED_TYPES.get(key, object))}
 
 
+def write(folder: Path, content: dict[str, Any]) -> None:
+    """Write `content` to the sweep's sweep.json."""
+    with replacement(folder / SWEEP_MANIFEST) as temporary:
+        temporary.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
+
+
 def remove_process(folder: Path) -> None:
     """Remove this process from the sweep's sweep.json, because the sweep and its tables are complete, or it failed.
 
@@ -39,5 +45,5 @@ def remove_process(folder: Path) -> None:
         (folder / SWEEP_MANIFEST).unlink(missing_ok=True)
     else:
         del content["process"]
-        with suppress(OSError), replacement(folder / SWEEP_MANIFEST) as temporary:
-            temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        with suppress(OSError):
+            write(folder, content)

@@ -16,7 +16,6 @@ from exp.data.held import MissingRowsError
 from exp.data.input_files import DATA_PATHS
 from exp.errors import ConfigError, DataError, display_path
 from exp.results import summary, sweep_json
-from exp.results.atomic import replacement
 from exp.results.heartbeat import MAX_SECONDS_WITHOUT_BEAT, describe_process, is_alive, is_here, is_own
 from exp.results.resume_line import resume_sweep_command
 from exp.results.run_folder import (
@@ -210,8 +209,7 @@ class Manifest:
         content = {"version": _VERSION, "folders": self.folders, "varied": self._varied, "config": self._base}
         content |= {"jobs": self._planned} if self._planned is not None else {}
         content |= {"process": self._process, **self._about}
-        with replacement(self._path) as temporary:
-            temporary.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
+        sweep_json.write(self._path.parent, content)
 
     def _refuse(self, changes: Mapping[str, str]) -> ConfigError:
         """Return the error for a config that differs from the sweep's. Jobs are added to those that finished."""

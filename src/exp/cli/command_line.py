@@ -18,7 +18,7 @@ from exp.config.constraints import fitting
 from exp.config.experiment_file import GROUPS, ExperimentFile, is_experiment_file, read_experiment
 from exp.config.experiment_yaml import FileError
 from exp.config.flow_values import readable
-from exp.config.overrides import as_text, override_key, reads_as, shell_line
+from exp.config.overrides import as_text, override_key, shell_line, text_in
 from exp.config.schema import CONF, choices_of, flatten
 from exp.data.input_files import DATA_PATHS
 from exp.errors import ConfigError, nearest
@@ -103,9 +103,7 @@ class CommandLine:
 
     def text_of(self, key: str) -> str:
         """Return the text that `key` is set to, without Hydra's quotes."""
-        value = (self.override_of(key) or "").partition("=")[2]
-        text = reads_as(value)
-        return text if isinstance(text, str) else value.strip("'\"")
+        return text_in((self.override_of(key) or "").partition("=")[2])
 
     def take(self, key: str) -> tuple[list[str], "CommandLine"]:
         """Return the values given to `key`, and the command line without them."""

@@ -9,7 +9,7 @@ from torch import nn
 
 from exp.cli.python_data import Targets, hold_rows, target_word
 from exp.cli.python_module import hold_module
-from exp.config.overrides import reads_as
+from exp.config.overrides import text_in
 from exp.config.validation import config_from_saved
 from exp.data.held import HeldRows
 from exp.data.input_files import describe_changed_rows
@@ -93,6 +93,5 @@ def _run_of(resume: object) -> Path | None:
     """Return the folder of the run to resume; None if there is none, which is explained in its turn."""
     if resume is None:
         return None
-    text = reads_as(str(resume))
-    folder = Path(text if isinstance(text, str) else str(resume)).expanduser()
+    folder = Path(text_in(str(resume))).expanduser()
     return folder if is_run(folder) else None

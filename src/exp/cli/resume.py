@@ -15,7 +15,7 @@ from exp.cli.folder import lock_until_end
 from exp.cli.mode import is_cross_validation
 from exp.cli.resume_changes import kept_words, refuse_changes
 from exp.config.former_names import pin_former_defaults
-from exp.config.overrides import override_key, reads_as, shell_line, text_override
+from exp.config.overrides import override_key, shell_line, text_in, text_override
 from exp.config.schema import flatten
 from exp.config.untrusted import refuse_hydra_settings
 from exp.errors import ConfigError, display_path, nearest
@@ -137,7 +137,7 @@ def resume_sweep(line: CommandLine) -> CommandLine:
         raise ConfigError(what, shell_line(["-m", *line.words]), key="sweep.resume")
     folders, without_folder = rest.take("hydra.sweep.dir")
     if given[0] == "auto":
-        where = Path(folders[-1].strip("'\"") if folders else "outputs")
+        where = Path(text_in(folders[-1]) if folders else "outputs")
         found = sorted(where.glob(f"**/{SWEEP_MANIFEST}"), key=lambda path: path.stat().st_mtime)
         if not found:
             return rest
@@ -147,7 +147,7 @@ def resume_sweep(line: CommandLine) -> CommandLine:
     if not (folder / SWEEP_MANIFEST).is_file():
         if is_run(folder):
             what = f"sweep.resume={given[0]}: it is a run, not a sweep"
-            fix = shell_line([text_override("resume", _as_typed(given[0], folder)), *without_folder.overrides])
+            fix = shell_line([text_override("resume", text_in(given[0])), *without_folder.overrides])
         elif (folder / MULTIRUN).is_file():
             what, fix = f"sweep.resume={given[0]}: another launcher ran it", "a new sweep, with exp's own launcher"
         else:
@@ -183,23 +183,16 @@ def _is_search(typed: str, folder: Path, rest: CommandLine) -> ConfigError:
 
 def _path(value: str) -> Path:
     """Return the absolute path that is the value of an override."""
-    text = reads_as(value)
-    return Path(text if isinstance(text, str) else value.strip("'\"")).expanduser().resolve()
-
-
-def _as_typed(value: str, folder: Path) -> str:
-    """Return the text of a path as it was typed, without Hydra's quotes."""
-    text = reads_as(value)
-    return text if isinstance(text, str) else str(folder)
+    return Path(text_in(value)).expanduser().resolve()
 
 
 def _no_run(value: str, folder: Path, rest: CommandLine) -> ConfigError:
     """Return the error for a `resume=` that is not the folder of a run, with the line that was probably meant."""
-    what, typed = f"resume={value}: no run is there", _as_typed(value, folder)
+    what = f"resume={value}: no run is there"
     if (folder / SWEEP_MANIFEST).is_file() and is_search(folder):
         return _is_search(f"resume={value}", folder, rest)
     if (folder / SWEEP_MANIFEST).is_file():
-        fix = shell_line(["-m", text_override("sweep.resume", typed), *rest.words])
+        fix = shell_line(["-m", text_override("sweep.resume", text_in(value)), *rest.words])
         return ConfigError(f"resume={value}: it is a sweep, not a run", fix, key="resume")
     near = nearest(folder.name, [path.name for path in folder.parent.glob("*") if is_run(path)])
     meant = next((path for path in folder.parents if is_run(path)), folder.with_name(near) if near else None)

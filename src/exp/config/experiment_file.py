@@ -14,7 +14,7 @@ from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from exp.config.allowlist import READ_BY_EXP
 from exp.config.experiment_yaml import FileError, parse_mapping
-from exp.config.overrides import override_key, text_override
+from exp.config.overrides import override_key, text_in, text_override
 from exp.config.schema import CONF, OWN_TARGET, Config
 from exp.config.yaml_overrides import override_of_node, read_node
 
@@ -209,7 +209,7 @@ def _is_read_by_exp(word: str) -> bool:
 
 def _resolve_data_path(entry: Entry, folder: Path, keys: Sequence[str]) -> Entry:
     key, _, value = entry.word.partition("=")
-    name = value.strip("'\"")
+    name = text_in(value)
     is_here = key not in keys or value == "null" or Path(name).expanduser().exists()
     return (
         entry if is_here or not (folder / name).exists() else Entry(text_override(key, str(folder / name)), entry.line)

@@ -161,6 +161,12 @@ def reads_as(value: str) -> object:
         return None
 
 
+def text_in(value: str) -> str:
+    """Return the text that a key is set to by that value on the command line: without the quotes that Hydra needs."""
+    text = reads_as(value)
+    return text if isinstance(text, str) else value.strip("'\"")
+
+
 def without_escapes(word: str) -> str:
     """Return an override of a sweep's job without the backslashes that Hydra puts before colons: device=cuda:0."""
     key, equals, value = word.partition("=")

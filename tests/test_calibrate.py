@@ -231,9 +231,9 @@ def test_a_sweep_is_its_best_job(folder: Path):
 @pytest.mark.parametrize("method", ["auto", "none"])
 @pytest.mark.parametrize("link", ["calibration.json", "."])
 def test_nothing_is_written_through_a_link(link: str, method: str, folder: Path):
-    (folder / "sweep").mkdir()
-    (folder / "sweep/multirun.yaml").write_text("hydra: {}\n")
-    elsewhere, job = folder / "elsewhere", folder / "sweep/0"
+    (folder / "her sweep").mkdir()
+    (folder / "her sweep/multirun.yaml").write_text("hydra: {}\n")
+    elsewhere, job = folder / "elsewhere", folder / "her sweep/0"
     if link == ".":
         shutil.move(folder / "run", elsewhere)
         job.symlink_to(elsewhere)
@@ -242,8 +242,8 @@ def test_nothing_is_written_through_a_link(link: str, method: str, folder: Path)
         elsewhere.write_text("{}")
         (job / link).symlink_to(elsewhere)
     before = sorted(elsewhere.iterdir()) if elsewhere.is_dir() else elsewhere.read_text()
-    refused = run_module("exp", ["calibrate", "run=sweep/0", f"method={method}"], folder)
+    refused = run_module("exp", ["calibrate", "run=her sweep/0", f"method={method}"], folder)
     assert refused.returncode == 1
-    assert "is a link, but a run may write only in its own folder\n  try: rm sweep/0" in refused.stderr
+    assert "is a link, but a run may write only in its own folder\n  try: rm 'her sweep/0" in refused.stderr
     assert before == (sorted(elsewhere.iterdir()) if elsewhere.is_dir() else elsewhere.read_text())
     assert (job / link).is_symlink() or job.is_symlink()

@@ -490,6 +490,15 @@ def assert_lists_all(message: str, count: int, corrected: str) -> None:
     assert message.splitlines()[-1] == f"corrected: {corrected}"
 
 
+@pytest.mark.parametrize("word", ["model.hidden=[8", "epochs:3", "epochs", "epochs==3", "epochs=1;seed=3", "name=a,é)"])
+def test_a_folder_of_options_does_not_change_what_is_said_of_a_word(word: str, tmp_path: Path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    for flags in ("", "-m "):
+        plain, _ = run_main(f"{flags}dataset=iris model=mlp,linear '{word}'", monkeypatch, capfd)
+        message, _ = run_main(f"--config-dir . {flags}dataset=iris model=mlp,linear '{word}'", monkeypatch, capfd)
+        assert message.replace("--config-dir . ", "") == plain
+
+
 def test_a_sweep_with_an_invalid_job_starts_no_job(tmp_path: Path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     message, code = run_main("-m dataset=xor epochs=1 optimizer=sgd,adam optimizer.momentum=0.9", monkeypatch, capfd)

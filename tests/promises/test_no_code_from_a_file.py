@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import shutil
+import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
@@ -170,11 +171,14 @@ def test_a_hydra_setting_cannot_allow_a_package(exp, tmp_path: Path):
 
 
 def test_a_config_dir_cannot_replace_a_file_of_exp(exp, tmp_path: Path):
-    (tmp_path / "conf/dataset").mkdir(parents=True)
-    (tmp_path / "conf/dataset/cancer.yaml").write_text("_target_: sklearn.datasets.load_wine\n")
-    done = exp("--config-dir", "conf", "dataset=cancer", "epochs=1")
+    (tmp_path / "her conf/dataset").mkdir(parents=True)
+    (theirs := tmp_path / "her conf/dataset/cancer.yaml").write_text("_target_: sklearn.datasets.load_wine\n")
+    done = exp("--config-dir", "her conf", "dataset=cancer", "epochs=1")
     assert done.returncode == 1
     assert "cancer.yaml would replace exp's own file of that name" in done.stderr
+    subprocess.run(done.stderr.partition("another name: ")[2], shell=True, check=True, cwd=tmp_path)  # as it is pasted
+    assert not theirs.exists()
+    assert theirs.with_name("my_cancer.yaml").exists()
 
 
 INTERPOLATED = [

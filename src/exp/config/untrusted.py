@@ -3,6 +3,7 @@
 Hydra's settings name callbacks, log handlers, folders and environment variables: code that runs before exp's checks.
 """
 
+import shlex
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -107,5 +108,5 @@ def _refuse_names_of_ours(folder: Path) -> None:
         if theirs.exists():
             raise ConfigError(
                 f"{theirs} would replace exp's own file of that name",
-                f"another name: mv {theirs} {theirs.with_stem(f'my_{theirs.stem}')}",
+                f"another name: {shlex.join(['mv', str(theirs), str(theirs.with_stem(f'my_{theirs.stem}'))])}",
             )

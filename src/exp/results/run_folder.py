@@ -1,5 +1,6 @@
 """The files of a run folder: their names, and readers of what Hydra wrote there."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -237,4 +238,6 @@ def refuse_links(folder: Path) -> None:
     top = folder.resolve()
     for path in (*([folder] if is_sweep(folder.parent) else []), *folder.rglob("*")):
         if path.is_symlink() and (path == folder or not path.resolve().is_relative_to(top)):  # submitit links inside
-            raise ConfigError(f"{path} is a link, but a run may write only in its own folder", f"rm {path}")
+            raise ConfigError(
+                f"{path} is a link, but a run may write only in its own folder", shlex.join(["rm", str(path)])
+            )

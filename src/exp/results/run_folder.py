@@ -227,6 +227,8 @@ def _read_hydra_file(folder: Path, name: str) -> Any:
     """Return the content of one of Hydra's three files about a run. ConfigError if it is damaged."""
     path = folder / name
     try:
+        if name == HYDRA_SETTINGS:  # long, and only its words are read: ten times as fast as OmegaConf
+            return read_yaml(path)
         return OmegaConf.to_container(OmegaConf.load(path), resolve=name == CONFIG)
     except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
         reason = " ".join(str(error).split())

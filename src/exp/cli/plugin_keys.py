@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
+from exp.config.schema import SEARCH_SETTINGS, STUDY_SETTINGS
 from exp.errors import ConfigError, as_yaml, nearest
+from exp.sweeps.yaml_params import needs_search
 
 if TYPE_CHECKING:
     from exp.cli.command_line import CommandLine
@@ -70,9 +72,9 @@ def _explain_hydra_key(key: str, typed: str) -> ConfigError:
 
 def search_setting(key: str) -> ConfigError | None:
     """Return the error for a setting of a search in another sweep; None for any other key."""
-    if re.fullmatch(r"hydra\.sweeper\.(n_trials|sampler|pruner|seed|storage|study_name)", key) is None:
-        return None
-    return ConfigError(f"{key} needs a search", "add hydra/sweeper=optuna", key=key)
+    inside, _, name = key.rpartition(".")
+    is_setting = inside == "hydra.sweeper" and name in (*SEARCH_SETTINGS, *STUDY_SETTINGS)
+    return needs_search(name) if is_setting else None
 
 
 def find_topic(topic: str) -> tuple[str, str | None] | None:

@@ -93,6 +93,11 @@ class Config:
 OWN_TARGET = "own:target"
 
 
+# Settings of hydra.sweeper that only a search has: those that a YAML file may set too, and those of its study.
+SEARCH_SETTINGS = ("n_trials", "sampler", "pruner", "seed")
+STUDY_SETTINGS = ("storage", "study_name")
+
+
 # Keys that change no number of a run; "sweep." stands for all that begin with it.
 _WITHOUT_EFFECT = ("sweep.", "resume", "figures", "watch", "name", "notes")
 

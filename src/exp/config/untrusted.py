@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from exp.config.compose import compose_config
-from exp.config.schema import CONF, flatten
+from exp.config.schema import CONF, SEARCH_SETTINGS, flatten
 from exp.errors import ConfigError
 
 # What Hydra records about the command line.
@@ -21,7 +21,7 @@ _NOTED = ("searchpath", "mode", "job.override_dirname", "job.id", "job.num", "ov
 
 
 # What a sweep or a search tries, and how long. exp.sweeps.yaml_params checks the keys of the values.
-_ALLOWED = ("params", "n_trials", "sampler", "pruner", "seed")
+_ALLOWED = ("params", *SEARCH_SETTINGS)
 
 
 def refuse_hydra_settings(words: list[str], typed: list[str], search: list[str]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from exp.config.overrides import override_key, shell_line, text_override
+from exp.config.schema import SEARCH_SETTINGS, STUDY_SETTINGS
 from exp.results import search_json
 from exp.results.run_folder import read_sweep_config_dir, read_sweep_overrides, read_sweep_settings
 
@@ -15,8 +16,7 @@ NO_STORAGE = "a search can only be resumed with hydra.sweeper.storage"
 _SEARCHER = "hydra_plugins.exp_plugins.OptunaSweeper"
 
 # Hydra's settings that a search has besides the keys of its jobs. Others could run any code.
-_SETTINGS = ("n_trials", "sampler", "pruner", "seed", "storage", "study_name")
-_SEARCH_KEYS = tuple(f"hydra.sweeper.{name}" for name in _SETTINGS)
+_SEARCH_KEYS = tuple(f"hydra.sweeper.{name}" for name in (*SEARCH_SETTINGS, *STUDY_SETTINGS))
 
 # exp's launchers for a cluster. Their settings are those of the line that resumes, except for two that run commands.
 _LAUNCHERS = tuple(f"hydra/launcher={name}" for name in ("ray", "submitit_local", "submitit_slurm"))

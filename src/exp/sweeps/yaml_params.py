@@ -9,12 +9,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from exp.config.compose import typed_words
 from exp.config.overrides import override_key
-from exp.config.schema import flatten
+from exp.config.schema import SEARCH_SETTINGS, flatten
 from exp.errors import ConfigError, as_yaml
 from exp.results.repeats import REPEATED
-
-# Fields of ExpSweeperConf that only a search uses.
-_OF_A_SEARCH = ("n_trials", "sampler", "pruner", "seed")
 
 
 def with_params(params: Mapping[str, Any] | None, typed: Sequence[str]) -> list[str]:
@@ -47,22 +44,23 @@ def refuse_search_settings(config: DictConfig, loader: ConfigLoader, overrides: 
 
     Jobs that differ only in seeds or folds are those of one trial of a search: its YAML file may have the settings.
     """
-    given = [name for name in _OF_A_SEARCH if config.hydra.sweeper.get(name) is not None]
+    given = [name for name in SEARCH_SETTINGS if config.hydra.sweeper.get(name) is not None]
     if not given:
         return
     parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
     if any(word.is_sweep_override() and word.key_or_group not in REPEATED for word in parsed):
-        raise _needs_search(given[0])
+        raise needs_search(given[0])
     refuse_typed_search_settings(config)
 
 
 def refuse_typed_search_settings(config: DictConfig) -> None:
     """Raise ConfigError if the command line of what is no search has settings of one."""
     keys = {override_key(word) for word in typed_words(config.hydra.overrides.hydra)}
-    if typed := [name for name in _OF_A_SEARCH if f"hydra.sweeper.{name}" in keys]:
-        raise _needs_search(typed[0])
+    if typed := [name for name in SEARCH_SETTINGS if f"hydra.sweeper.{name}" in keys]:
+        raise needs_search(typed[0])
 
 
-def _needs_search(name: str) -> ConfigError:
+def needs_search(name: str) -> ConfigError:
+    """Return the error for a setting of a search in another sweep."""
     key = f"hydra.sweeper.{name}"
     return ConfigError(f"{key} needs a search", "add hydra/sweeper=optuna", key=key)

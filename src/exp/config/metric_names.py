@@ -1,5 +1,6 @@
 """The metrics by name: for which targets, and whether a higher value is better. Without torch, for the command line."""
 
+import math
 import re
 from collections.abc import Sequence
 from math import inf
@@ -100,6 +101,11 @@ def metric_range(name: str) -> tuple[float, float]:
 def as_cost(name: str, value: float) -> float:
     """Return a value of the metric `name` so that a lower one is better."""
     return -value if is_higher_better(name) else value
+
+
+def rank(name: str, value: float) -> tuple[bool, float]:
+    """Return what sorts the best value of the metric `name` first, and NaN last."""
+    return math.isnan(value), 0.0 if math.isnan(value) else as_cost(name, value)
 
 
 def chosen_metrics(metrics: str | Sequence[str], metric: str) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from exp.config.metric_names import as_cost
+from exp.config.metric_names import rank
 from exp.errors import ConfigError, nearest
 from exp.results.differing import find_differing
 from exp.results.filters import Filter, apply_filters
@@ -54,12 +54,7 @@ def list_runs(folder: Path, filters: Iterable[str] = (), sort: str | None = None
 def sort_best_first(lines: Sequence[Listed], metric: str) -> list[Listed]:
     """Return the runs with the best by `metric` first, and those without it last."""
     name = metric.rpartition("/")[0]
-
-    def cost(one: Listed) -> tuple[bool, float]:
-        value = one.metrics.get(metric, math.nan)
-        return (True, 0.0) if math.isnan(value) else (False, as_cost(name, value))
-
-    return sorted(lines, key=cost)
+    return sorted(lines, key=lambda one: rank(name, one.metrics.get(metric, math.nan)))
 
 
 def _newest_first(lines: Sequence[Listed]) -> list[Listed]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from exp.config.metric_names import is_higher_better
+from exp.config.metric_names import rank
 from exp.data.input_files import DATA_PATHS
 from exp.errors import as_yaml
 from exp.results import csv_file, summary, sweep_json
@@ -27,13 +27,8 @@ Row = dict[str, Any]
 
 def sort_best_first(rows: Sequence[Row], metric: str) -> list[Row]:
     """Return the rows sorted by `metric`; rows without it come last, in their order."""
-    sign = -1 if is_higher_better(metric.rpartition("/")[0]) else 1
-
-    def sort_key(row: Row) -> tuple[bool, float]:
-        value = read_metric(row, metric)
-        return (True, 0.0) if math.isnan(value) else (False, sign * value)
-
-    return sorted(rows, key=sort_key)
+    name = metric.rpartition("/")[0]
+    return sorted(rows, key=lambda row: rank(name, read_metric(row, metric)))
 
 
 def read_rows(folder: Path) -> dict[str, Row]:

@@ -146,8 +146,8 @@ def test_the_report_of_choices_without_repeats_says_what_to_add(count: int, tmp_
     ],
 )
 def test_an_interval_has_two_digits_of_its_width(name: str, low: float, high: float, expected: str):
-    assert format_interval(name, {f"{name} low": low, f"{name} high": high}) == expected
-    assert format_interval(name, {f"{name} low": "", f"{name} high": ""}) == ""
+    assert format_interval(name, (low, high)) == expected
+    assert format_interval(name, None) == ""
 
 
 def test_jobs_that_fell_back_to_another_engine_are_counted(tmp_path: Path):

@@ -100,5 +100,5 @@ def _change(importances: Importances) -> str:
 
 
 def _cells(metric: str, one: ColumnImportance) -> tuple[str, str]:
-    ends = {f"{metric} low": one.low, f"{metric} high": one.high}
-    return format_metric(metric, one.mean), "" if math.isnan(one.high) else format_interval(metric, ends)
+    interval = None if math.isnan(one.high) else (one.low, one.high)
+    return format_metric(metric, one.mean), format_interval(metric, interval)

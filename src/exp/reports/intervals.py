@@ -2,7 +2,7 @@
 
 import copy
 import math
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,13 +10,11 @@ from torch import Tensor, nn
 
 from exp.data.preprocessing import Floats
 from exp.data.splits import Split
+from exp.results.t_tests import Interval
 from exp.training.labels import Labels
 from exp.training.objectives import Objective
 from exp.training.split_metrics import score_split
 from exp.training.weights import has_class_weight, loss_weights, unpack_target, without_weights
-
-Interval: TypeAlias = tuple[float, float]
-
 
 # 95 % of a normal distribution lie within this many standard deviations.
 _Z = 1.959963984540054

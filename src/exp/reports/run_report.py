@@ -18,13 +18,14 @@ from exp.errors import ConfigError, pluralize
 from exp.reports import figures, html, importance_table
 from exp.reports.hardest_rows import hardest_rows
 from exp.reports.html import Table
-from exp.reports.intervals import Interval, confidence_intervals
+from exp.reports.intervals import confidence_intervals
 from exp.reports.render import render
 from exp.reports.score_tables import score_table
 from exp.results import importance_csv, metrics_csv, run_folder
 from exp.results import summary as record
 from exp.results.formatting import format_metric, other_checkpoint
 from exp.results.run_folder import read_arguments
+from exp.results.t_tests import Interval
 from exp.training.baseline import compute_baseline
 from exp.training.build import Experiment
 from exp.training.events import Drawn, Noted

@@ -143,7 +143,7 @@ class SweepResults:
         for row in repeats.sort_means(repeats.mean_rows(self.rows, self.known), self.by):
             values = tuple(str(row.get(name, "")) for name in choices)
             marks = [] if self._ties is None else [self._ties.mark(values)]
-            means = [format_mean_std(self.by, row), format_interval(self.by, row)]
+            means = [format_mean_std(self.by, row), format_interval(self.by, repeats.interval_of(row, self.by))]
             means += [] if self._ties is None else self._ties.cells(self.by, values)
             rows.append((*values, str(row["n"]), *marks, *means, *(format_mean_std(name, row) for name in others)))
         mark, minus = [], list[str]()

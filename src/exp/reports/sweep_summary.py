@@ -139,7 +139,7 @@ def _means(rows: Sequence[Row], choices: Sequence[str], metrics: Sequence[str], 
         {
             **row,
             **{name: format_mean_std(name, row) for name in metrics},
-            _INTERVAL: format_interval(by, row),
+            _INTERVAL: format_interval(by, repeats.interval_of(row, by)),
             _MARK: ties and ties.mark(tuple(str(row[name]) for name in choices)),
         }
         for row in rows

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from exp.results.sweep_csv import Row
+from exp.results.t_tests import Interval
 
 # Metrics that are percentages.
 _SHARES = ("accuracy", "label_accuracy", "subset_accuracy")
@@ -27,13 +28,12 @@ def format_metric(name: str, value: object) -> str:
     return f"{100 * value:.2f} %" if name.startswith(_SHARES) else f"{value:.4g}"
 
 
-def format_interval(name: str, row: Row) -> str:
-    """Return the 95 % interval of a metric in a row of `repeats.mean_rows`; empty if it has none."""
-    low, high = row.get(f"{name} low"), row.get(f"{name} high")
-    if not isinstance(low, float) or not isinstance(high, float):
+def format_interval(name: str, interval: Interval | None) -> str:
+    """Return the interval of a metric; empty for None."""
+    if interval is None:
         return ""
     scale, unit = (100, " %") if name.startswith(_SHARES) else (1, "")
-    low, high = scale * low, scale * high
+    low, high = (scale * end for end in interval)
     if not 1e-6 < high - low < 1e6:
         return f"{low:.4g} to {high:.4g}{unit}"
     decimals = max(0, 1 - math.floor(math.log10(high - low)))  # two digits of the width

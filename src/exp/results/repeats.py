@@ -10,7 +10,7 @@ from exp.config.schema import has_effect
 from exp.results.job_rows import AllRows, JobRows, average_splits, read_job_rows
 from exp.results.run_folder import FOLDS_TABLE, SEEDS_TABLE
 from exp.results.sweep_csv import OWN, SPLITS, Row, sort_best_first, write_rows
-from exp.results.t_tests import mean_interval
+from exp.results.t_tests import Interval, mean_interval
 
 # The keys in which repeats differ, and what their values are called.
 REPEATED = {"seed": "seeds", "fold": "folds"}
@@ -183,6 +183,12 @@ def mean_rows(rows: Sequence[Row], known: AllRows) -> list[Row]:
         counts = {"n": len(finished), "lost": len(members) - len(finished)}
         table.append({**dict(zip(names, values, strict=True)), **counts, **_statistics(finished, known)})
     return table
+
+
+def interval_of(row: Row, metric: str) -> Interval | None:
+    """Return the interval of a metric in a row of `mean_rows`; None if it has none."""
+    low, high = row.get(f"{metric} low"), row.get(f"{metric} high")
+    return (low, high) if isinstance(low, float) and isinstance(high, float) else None
 
 
 def _statistics(members: Sequence[Row], known: AllRows) -> Row:

@@ -85,18 +85,13 @@ class Ties:
         if (following := next(known, None)) is None:
             return None
         choice, one = following
-        interval = f"{100 * self.level:.3g} % interval {_format_interval(metric, one)}"
+        interval = f"{100 * self.level:.3g} % interval {format_interval(metric, one.interval)}"
         return f"{self.names[choice]}: {metric} {format_signed(metric, one.mean)} against the best, {interval}"
 
     def cells(self, metric: str, choice: Choice) -> tuple[str, str]:
         """Return the difference of a choice to the best and its interval, empty where there is none."""
         one = self.differences.get(choice)
-        return ("", "") if one is None else (format_signed(metric, one.mean), _format_interval(metric, one))
-
-
-def _format_interval(metric: str, one: Difference) -> str:
-    low, high = one.interval or ("", "")
-    return format_interval(metric, {f"{metric} low": low, f"{metric} high": high})
+        return ("", "") if one is None else (format_signed(metric, one.mean), format_interval(metric, one.interval))
 
 
 def find_ties(rows: Sequence[Row], metric: str, known: AllRows) -> Ties | None:

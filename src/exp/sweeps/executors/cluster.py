@@ -93,9 +93,6 @@ class Cluster(Executor):
         self._thread = threading.Thread(target=self._poll)
         self._thread.start()
 
-    def __enter__(self) -> "Cluster":
-        return self
-
     def __exit__(self, *of_error: object) -> None:
         self._is_closed = True
         self._thread.join()

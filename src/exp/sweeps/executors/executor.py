@@ -38,7 +38,7 @@ class Executor(Protocol):
     """Runs tasks. Use it in a `with` statement, which waits for running tasks at its end."""
 
     workers: int  # tasks that run at the same time; 0: submit() runs the task itself
-    has_queue: bool  # whether a task that is submitted while all workers are busy waits for one
+    has_queue: bool = True  # whether a task that is submitted while all workers are busy waits for one
 
     def submit(self, task: Runnable, should_prune: "PruningCallback | None" = None) -> "Future[Outcome]":
         """Run the task, now or when a worker is free. A worker that dies is an outcome, not an exception.
@@ -60,6 +60,7 @@ class Executor(Protocol):
         """Ask every running task to save and end. Its outcome is then `interrupted`."""
         ...
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(self, *error: object) -> None: ...

@@ -16,7 +16,6 @@ class InProcess(Executor):
 
     def __init__(self) -> None:
         self.workers = 0
-        self.has_queue = True
         self._cache: JobCache | None = None
 
     def submit(self, task: Runnable, should_prune: "PruningCallback | None" = None) -> "Future[Outcome]":
@@ -29,9 +28,6 @@ class InProcess(Executor):
 
     def interrupt(self) -> None:
         """Do nothing: a task has ended when submit() returns."""
-
-    def __enter__(self) -> "InProcess":
-        return self
 
     def __exit__(self, *error: object) -> None:
         pass

@@ -59,7 +59,6 @@ class RayCluster(Executor):
         Raises:
             ConfigError: The cluster does not come, has no room for a job, or differs from this machine.
         """
-        self.has_queue = True
         self._settings = settings
         self._token = folder / ".ray"
         self._disconnect = connect(settings)
@@ -100,9 +99,6 @@ class RayCluster(Executor):
         except BaseException:
             self.__exit__()
             raise
-
-    def __enter__(self) -> "RayCluster":
-        return self
 
     def __exit__(self, *of_error: object) -> None:
         self._is_closed = True

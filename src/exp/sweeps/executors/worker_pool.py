@@ -30,7 +30,6 @@ class WorkerPool(Executor):
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
-        self.has_queue = True
         self._threads = ThreadPoolExecutor(workers)
         self._idle: SimpleQueue[WorkerProcess] = SimpleQueue()
         self._processes = [_early.pop() if _early else WorkerProcess(os.environ) for _ in range(workers)]
@@ -43,9 +42,6 @@ class WorkerPool(Executor):
     def interrupt(self) -> None:
         for process in self._processes:
             process.interrupt()
-
-    def __enter__(self) -> "WorkerPool":
-        return self
 
     def __exit__(self, *of_error: object) -> None:
         self._threads.shutdown(cancel_futures=True)

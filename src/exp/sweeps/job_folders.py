@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -78,10 +78,6 @@ class JobFolders:
         """Return the fingerprints of the rows that the jobs of the sweep were trained on."""
         content = (summary.read(self._folder / name) for name in self.manifest.folders.values())
         return {str(one["data_sha256"]) for one in content if one.get("data_sha256") is not None}
-
-    def add(self, jobs: Sequence[Job], names: Sequence[str], planned: int) -> None:
-        """Add jobs to the sweep, of `planned` in all, with the names that their folders get if these are free."""
-        self.manifest.add(jobs, names, planned)
 
     def has_ended(self, job: Job) -> bool:
         """Return whether the job needs not run again."""

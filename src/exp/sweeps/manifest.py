@@ -159,8 +159,8 @@ class Manifest:
             fix = f"{error.save} in Python, and then\n  {fix}"
         return DataError(error.problem, fix, key=key)
 
-    def add(self, jobs: Sequence[Job], names: Sequence[str], planned: int) -> dict[str, str]:
-        """Add jobs, and return the name of every job's folder by the job's key.
+    def add(self, jobs: Sequence[Job], names: Sequence[str], planned: int) -> None:
+        """Add jobs to the sweep.
 
         The file is written, unless that was done a moment ago for earlier trials of a search, which is not resumed in
         its folder.
@@ -198,7 +198,6 @@ class Manifest:
         if jobs[0].number == 0 or time.monotonic() >= self._next_write:
             self._write()
             self._next_write = time.monotonic() + _SECONDS_BETWEEN_WRITES
-        return self.folders
 
     def flush(self) -> None:
         """Write the jobs that were added a moment ago."""

@@ -137,7 +137,7 @@ class Sweep:
         self._check_rows(jobs, is_moved)
         if not self._is_search:  # whose examples were checked
             check_data((job for job in jobs if self._folders.read_fingerprint(job) is None), self._executor)
-        self._folders.add(jobs, names, self._source.jobs)
+        self._folders.manifest.add(jobs, names, self._source.jobs)
         self._requests |= {request.number: request for request in requests}
         ended: list[Job] = []
         for job in jobs:

@@ -10,7 +10,7 @@ from yaml import MappingNode, Node, ScalarNode
 
 # In C, where PyYAML was built with it: eight times as fast. Its marks count no byte order mark, which is thus never
 # in a text that is given here: read files of users as "utf-8-sig".
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class CommentedKey(NamedTuple):
@@ -57,7 +57,7 @@ def default_options(text: str) -> dict[str, CommentedKey]:
 
 
 def _compose(text: str) -> Node | None:
-    return cast("Node | None", yaml.compose(text, _LOADER))  # pyright: ignore[reportUnknownMemberType]
+    return cast("Node | None", yaml.compose(text, LOADER))  # pyright: ignore[reportUnknownMemberType]
 
 
 def _pairs(node: Node | None) -> Iterator[tuple[str, Node]]:

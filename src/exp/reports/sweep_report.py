@@ -27,6 +27,7 @@ from exp.results.run_folder import config_dir_in
 from exp.results.search_json import SearchRecord
 from exp.results.sweep_csv import Row, read_metric, sort_best_first
 from exp.results.ties import Ties, find_ties
+from exp.results.yaml_file import read_yaml
 
 # More jobs are not listed.
 _MAX_LISTED = 2_000
@@ -100,8 +101,7 @@ def _names(rows: Sequence[Row]) -> list[str]:
 def _command_and_metric(folder: Path) -> tuple[str, str]:
     """Return the command line and the metric to sort by; "" and the default metric if multirun.yaml cannot be read."""
     try:
-        with (folder / run_folder.MULTIRUN).open(encoding="utf-8") as file:
-            content: Any = yaml.load(file, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        content: Any = read_yaml(folder / run_folder.MULTIRUN)
         settings: dict[str, list[str]] = content["hydra"]["overrides"]
         overrides = [word for word in (*settings["hydra"], *settings["task"]) if not word.startswith(_FOLDER_OVERRIDES)]
         arguments = [*config_dir_in(content["hydra"]), *overrides]

@@ -12,13 +12,12 @@ from typing import Any, cast
 import yaml
 
 from exp.config.schema import flatten
+from exp.config.yaml_comments import LOADER
 from exp.errors import ConfigError
 from exp.results.run_folder import CONFIG, read_config
 
 # A block begins with a key in the first column. A list that is its value may have its dashes there.
 _BLOCK = re.compile(r"^(?=[^\s#-])", re.MULTILINE)
-
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def read_flat_config(folder: Path) -> dict[str, Any]:
@@ -46,7 +45,7 @@ def read_flat_config(folder: Path) -> dict[str, Any]:
 @lru_cache(maxsize=4096)
 def _parse(block: str) -> Mapping[str, Any]:
     """Return the keys of one block, or none. ValueError if it is not a mapping."""
-    content: Any = yaml.load(block, _Loader)
+    content: Any = yaml.load(block, LOADER)
     if content is not None and not isinstance(content, dict):
         raise ValueError(block)
     return flatten(cast("dict[str, Any]", content or {}))

@@ -7,7 +7,7 @@ from typing import Any, cast
 import yaml
 from omegaconf import OmegaConf
 
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+from exp.config.yaml_comments import LOADER
 
 
 def read_yaml(path: Path) -> Any:
@@ -33,4 +33,4 @@ def read_value(path: Path, *keys: str) -> Any:
 def _read(path: Path, changed: int, size: int) -> Any:
     del changed, size  # only part of the key
     with path.open(encoding="utf-8") as file:
-        return yaml.load(file, _Loader)
+        return yaml.load(file, LOADER)

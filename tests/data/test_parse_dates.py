@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exp.data.columns.date import DateColumn
-from exp.data.columns.date_formats import DECLARED, DESCRIBED, FORMATS, TIME, read_day
+from exp.data.columns.date_formats import DECLARED, DESCRIBED, FORMATS, SEASON, TIME, read_day
 from exp.data.columns.parse_dates import parse_dates, parse_mostly_dates, read_dates
 
 EPOCH = datetime.datetime(1970, 1, 1)
@@ -53,6 +53,10 @@ def day(text: str) -> float:
         ("2024-06|2023-12", "yyyy-mm", ["2024-06-01", "2023-12-01"]),
         ("6/2024", "mm/yyyy", ["2024-06-01"]),
         ("May 2024|Jun-23", "month yyyy", ["2024-05-01", "2023-06-01"]),
+        ("2024 Jan|2023 December|1948-Feb.", "yyyy month", ["2024-01-01", "2023-12-01", "1948-02-01"]),
+        ("1960M1|2024m12", "yyyyMm", ["1960-01-01", "2024-12-01"]),
+        ("2024-W01|2020W53|2024 w9|2024-W09-7", "yyyy-Www", ["2024-01-01", "2020-12-28", "2024-02-26", "2024-03-03"]),
+        ("2010-11|1999-00|1999/2000|1950\u201351", "yyyy-yy", ["2010-01-01", "1999-01-01", "1999-01-01", "1950-01-01"]),
         ("2024Q1|2024-Q4", "yyyyQq", ["2024-01-01", "2024-10-01"]),
         ("Q3 2024", "Qq yyyy", ["2024-07-01"]),
         ("09:00|9:00 PM|23:59:59", "time", ["1970-01-01 09:00", "1970-01-01 21:00", "1970-01-01 23:59:59"]),
@@ -85,8 +89,9 @@ def test_a_format_of_dates(words: str, form: str, expected: list[str]):
             "2024-05-01|x",
             "May|June",
         ),
-        *("2010-11|2011-12", "20240501|20240502", "2024|2023", "2024.05", "192.168.1.100", "00:11:22:33", "99/99/9999"),
-        *("2024-05-01T", "2024-05-01 x", "3 Foo 2024", "Q5 2024", "12,5", "5 May", "1999-00|2000-01"),
+        *("2010-13|2011-12", "2023-24", "2024-W54", "2024M13", "2024 Foo"),
+        *("20240501|20240502", "2024|2023", "2024.05", "192.168.1.100", "00:11:22:33", "99/99/9999"),
+        *("2024-05-01T", "2024-05-01 x", "3 Foo 2024", "Q5 2024", "12,5", "5 May", "1999-00|2000-02"),
     ],
 )
 def test_what_is_not_a_column_of_dates(words: str):
@@ -280,8 +285,9 @@ def test_any_text_is_read_or_left_alone(words: list[str]):
 
 
 def test_the_description_of_a_format_has_an_example_in_it():
-    assert set(DESCRIBED) == {*FORMATS, *DECLARED}
+    assert set(DESCRIBED) == {*FORMATS, *DECLARED, SEASON}
     firsts = {"yyyy-mm": "2024-12-01", "mm/yyyy": "2024-12-01", "month yyyy": "2024-12-01", "yyyy": "2024-01-01"}
+    firsts |= {"yyyy month": "2024-12-01", "yyyyMm": "2024-12-01", "yyyy-Www": "2024-12-29", "yyyy-yy": "2024-01-01"}
     firsts |= {"yyyyQq": "2024-10-01", "Qq yyyy": "2024-10-01", "month d hh:mm yyyy": "2024-12-31T23:59"}
     for form, described in DESCRIBED.items():
         example = described.partition("such as ")[2]

@@ -18,7 +18,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exp.data.columns.date_formats import FORMATS
+from exp.data.columns.date_formats import FORMATS, SEASON
 from exp.data.columns.number_cells import Notation
 from exp.data.columns.parse_dates import read_dates
 from exp.data.columns.parse_numbers import read_numbers
@@ -331,7 +331,7 @@ def test_rows_of_another_form_are_refused_with_what_is_expected(served: Any):
     assert served["predict"]([[*values.values()]]) == served["predict"]([values])
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", [*FORMATS, SEASON])
 def test_a_date_of_every_format_is_read(form: str, served: Any):
     words = {
         "yyyy-mm-dd": ["2024-05-06", "2024/5/6 3:04 am", "2024.05.06T24:00", "2024-02-30", "2024-05-06 01:02:03.25+01"],
@@ -346,6 +346,7 @@ def test_a_date_of_every_format_is_read(form: str, served: Any):
         "11/2024",
         "May 24",
     ]
+    examples += ["2024 May", "2024M3", "2024-W09", "2020W53-7", "2021-W53", "2010-11", "1999/2000", "2010-13"]
     examples += ["2024Q3", "q1 1999", "Feb 30, 2024", *words["yyyy-mm-dd"], *words["time"]]
     column = {"name": "day", "kind": "date", "ways": _date_ways(form)}
     for word in (*examples, *map(str.upper, examples)):

@@ -63,9 +63,9 @@ def day(word: str, way: Any) -> float | None:
     away = int(f"{zone[0]}1") * (3600 * int(zone[1:3]) + 60 * int(zone[3:5]))
     time = (3600 * clock[0] + 60 * clock[1] + clock[2] + float(f"0.{part['f'] or 0}") - away) / 86400
     year = int(part["y"] or ("19" if part["yy"] > "68" else "20") + part["yy"])
-    month = STATE["months"].get(part["name"].lower(), 13) or int(part["m"] or 3 * int(part["q"] or 1) - 2)
+    month = STATE["months"].get(part["name"].lower(), 13) or int(part["m"] or part["w"] or 3 * int(part["q"] or 1) - 2)
     try:
-        days = date(year, month, int(part["d"] or 1)).toordinal() - 719163
+        days = (date.fromisocalendar if part["w"] else date)(year, month, int(part["d"] or 1)).toordinal() - 719163
     except ValueError:
         return None
     is_known = clock <= [24, 0, 0] and max(clock[1:]) <= 59 and (way["is_time"] or way["first"] <= year <= way["last"])

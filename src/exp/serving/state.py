@@ -24,7 +24,7 @@ from exp.serving.served_model import Inputs, output_names, threshold_of
 from exp.training.member_models import rows_per_pass
 
 # The groups of the patterns of dates, which are not all in each of them.
-_DATE_PARTS = ("name", "q", "m", "d", "y", "yy", *"HMSf", "half", "zone")
+_DATE_PARTS = ("name", "q", "w", "m", "d", "y", "yy", *"HMSf", "half", "zone")
 
 # Infinite numbers count as empty, as those beyond 1e100.
 _INFINITE = [f"{sign}{word}" for sign in ("", "+", "-") for word in ("inf", "infinity", "\u221e")]

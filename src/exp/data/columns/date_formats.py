@@ -6,6 +6,10 @@ from datetime import date
 
 TIME = "time"
 
+# A year and the next one, such as 2010-11. Only whole columns of them are told from months.
+SEASON = "yyyy-yy"
+_NEXT = "|".join(rf"{year:02}(?=[-/\u2013](?:[0-9]{{2}})?{(year + 1) % 100:02}$)" for year in range(100))
+
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _FULL = (
     *("january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november"),
@@ -41,17 +45,21 @@ _WRITTEN = {
     "yyyy-mm": rf"{_YEAR}[-/](?P<m>[0-9]{{2}})",
     "mm/yyyy": rf"{_MONTH}[-/]{_YEAR}",
     "month yyyy": rf"{_NAME},?[-\ ./]+(?:{_YEAR}|(?P<yy>[0-9]{{2}}))",
+    "yyyy month": rf"{_YEAR}[-\ ./]*{_NAME}",
+    "yyyyMm": rf"{_YEAR}[-\ ]?m{_MONTH}",
+    "yyyy-Www": rf"{_YEAR}[-\ ]?w(?P<w>[0-9]{{1,2}})(?:-?(?P<d>[1-7]))?",
     "yyyyQq": rf"{_YEAR}[-\ ]?q(?P<q>[1-4])",
     "Qq yyyy": rf"q(?P<q>[1-4])[-\ /]?{_YEAR}",
     TIME: rf"{_CLOCK}",
     "yyyymmdd": r"(?P<y>[0-9]{4})(?P<m>[0-9]{2})(?P<d>[0-9]{2})",
     "yyyy": _YEAR,
+    SEASON: rf"(?P<y>[0-9]{{2}}(?:{_NEXT}))[-/\u2013](?:[0-9]{{2}})?[0-9]{{2}}",
 }
 PATTERNS = {form: re.compile(pattern, re.IGNORECASE) for form, pattern in _WRITTEN.items()}
 
 # Formats that other numbers have too: only for columns that are declared to hold dates, or that hold many days.
 DECLARED = ("yyyymmdd", "yyyy")
-FORMATS = tuple(form for form in _WRITTEN if form not in DECLARED)
+FORMATS = tuple(form for form in _WRITTEN if form not in (*DECLARED, SEASON))
 
 # What the formats are for a reader, each with the last day of 2024, or a time.
 DESCRIBED = {
@@ -68,11 +76,15 @@ DESCRIBED = {
     "yyyy-mm": "year-month, such as 2024-12",
     "mm/yyyy": "month/year, such as 12/2024",
     "month yyyy": "name of the month and year, such as December 2024",
+    "yyyy month": "year and name of the month, such as 2024 December",
+    "yyyyMm": "year and month, such as 2024M12",
+    "yyyy-Www": "year and week, such as 2024-W52-7",
     "yyyyQq": "year and quarter, such as 2024Q4",
     "Qq yyyy": "quarter and year, such as Q4 2024",
     TIME: "time of day, such as 23:59",
     "yyyymmdd": "year, month and day without marks, such as 20241231",
     "yyyy": "year, such as 2024",
+    SEASON: "a year and the next one, such as 2024-25",
 }
 
 
@@ -97,7 +109,9 @@ def read_day(word: str, form: str) -> float | None:
     if not first <= year <= last:
         return None
     try:
-        day = date(year, month, int(parts.get("d") or 1)).toordinal() - date(1970, 1, 1).toordinal()
+        number = int(parts.get("d") or 1)
+        when = date.fromisocalendar(year, int(parts["w"]), number) if parts.get("w") else date(year, month, number)
+        day = when.toordinal() - date(1970, 1, 1).toordinal()
     except ValueError:
         return None
     return day + seconds / 86400

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from exp.config.overrides import column_override
 from exp.data.columns.column import Floats
-from exp.data.columns.date_formats import DECLARED, FORMATS, TIME, has_two_digit_year, read_day
+from exp.data.columns.date_formats import DECLARED, FORMATS, SEASON, TIME, has_two_digit_year, read_day
 from exp.data.columns.gap_marks import gap_notes, is_gap
 from exp.data.frame import Cells, import_pandas
 
@@ -63,11 +64,12 @@ def parse_dates(name: str, cells: Cells, day_first: bool | None = None, is_decla
     codes, words = _factorize(cells)
     present = [word for word in words if not _is_gap(word)]
     fitting: list[tuple[str, list[float]]] = []
-    for form in (*FORMATS, *(DECLARED if is_declared else ())):
+    is_season = len(set(present)) > 1 and _read_all(present, SEASON) is not None  # 2010-11 alone may be a month
+    for form in [SEASON] if is_season else (*FORMATS, *(DECLARED if is_declared else ())):
         days = _read_all(present, form)
         if days:
             fitting.append((form, days))
-    if not fitting or _are_seasons(present):
+    if not fitting:
         return None
     form, days = fitting[0]
     others = [other for other in fitting[1:] if other[0].startswith("dd/") and other[1] != days]
@@ -82,6 +84,9 @@ def parse_dates(name: str, cells: Cells, day_first: bool | None = None, is_decla
             )
     if has_two_digit_year(form, present):
         notes.append(f"column '{name}': years of two digits are read as 1969 to 2068")
+    if is_season:
+        fix = column_override("dataset.kinds", name, "category")
+        notes.append(f"column '{name}': {present[0]!r} is read as the year that begins then; for words: {fix}")
     counts = np.bincount(codes[codes >= 0], minlength=len(words)).tolist()
     marks = [(word, count) for word, count in zip(words, counts, strict=True) if _is_gap(word)]
     known = dict(zip(present, days, strict=True))
@@ -124,7 +129,9 @@ def parse_mostly_dates(name: str, cells: Cells, day_first: bool | None) -> tuple
 def _find_usual_format(words: list[str]) -> str | None:
     """Return the format in which most words are written; None if it is none, or has years of two digits."""
     sample = words[:_SAMPLE]
-    counts = {form: sum(read_day(word, form) is not None for word in sample) for form in FORMATS if form != TIME}
+    counts = {
+        form: sum(read_day(word, form) is not None for word in sample) for form in (*FORMATS, SEASON) if form != TIME
+    }
     form, count = max(counts.items(), key=lambda item: item[1])
     is_usual = count >= max(2, (1 - 2 * _ODD_SHARE) * len(sample))
     return form if is_usual and not has_two_digit_year(form, sample) else None
@@ -208,11 +215,3 @@ def _read_times(cells: Cells) -> Floats:
     if cells.dt.tz is not None:
         cells = cells.dt.tz_convert("UTC").dt.tz_localize(None)
     return ((cells - pd.Timestamp("1970-01-01")) / pd.Timedelta(days=1)).to_numpy(dtype=np.float64)
-
-
-def _are_seasons(words: list[str]) -> bool:
-    """Return whether words such as 2010-11 are seasons rather than months: the second year follows the first."""
-    parts = [word.split("-") for word in set(words)]
-    return len(parts) > 1 and all(
-        len(part) == 2 and all(map(str.isdigit, part)) and (int(part[0]) + 1) % 100 == int(part[1]) for part in parts
-    )

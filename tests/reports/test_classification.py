@@ -18,7 +18,7 @@ from exp.data.preprocessing import Preprocessing
 from exp.data.scalers.standard import StandardScaler
 from exp.data.splits import Split, Splits
 from exp.data.target_scale import TargetScale
-from exp.reports.classification import Calibration, Ranking, confusion_counts, scores_by_class
+from exp.reports.classification import Ranking, Reliability, confusion_counts, scores_by_class
 from exp.reports.figures import confusion_matrix, scores
 from exp.reports.hardest_rows import hardest_rows, unusual_features
 from exp.reports.intervals import confidence_intervals, row_losses, wilson_interval
@@ -88,8 +88,8 @@ def test_a_weighted_calibration_is_that_of_repeated_rows():
     sure, times = draw.uniform(0.5, 1, 90), draw.integers(1, 4, 90)
     right = draw.uniform(size=90) < sure
     ours, theirs = (
-        Calibration.of(sure, right, times.astype(float)),
-        Calibration.of(sure.repeat(times), right.repeat(times)),
+        Reliability.of(sure, right, times.astype(float)),
+        Reliability.of(sure.repeat(times), right.repeat(times)),
     )
     assert np.allclose(ours.right, theirs.right)
     assert np.allclose(ours.sure, theirs.sure)
@@ -102,7 +102,7 @@ def test_a_calibration_equals_that_of_scikit_learn():
     draw = np.random.default_rng(3)
     sure = draw.uniform(0.5, 1, 400)
     right = draw.uniform(size=400) < sure**2
-    ours = Calibration.of(sure, right)
+    ours = Reliability.of(sure, right)
     shares, means = calibration_curve(right, sure, n_bins=10)
     assert np.allclose(ours.sure, means)
     assert np.allclose(ours.right, shares)

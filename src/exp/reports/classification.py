@@ -45,7 +45,7 @@ class Ranking:
 
 
 @dataclass(frozen=True)
-class Calibration:
+class Reliability:
     """Reliability of predicted probabilities in ten equal bins, without empty bins.
 
     Args:
@@ -59,7 +59,7 @@ class Calibration:
     error: float
 
     @classmethod
-    def of(cls, sure: Floats, right: NDArray[np.bool_], weights: Floats | None = None) -> "Calibration":
+    def of(cls, sure: Floats, right: NDArray[np.bool_], weights: Floats | None = None) -> "Reliability":
         """Return the calibration of N predictions: their probabilities, and whether they are correct.
 
         Args:

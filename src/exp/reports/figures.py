@@ -14,7 +14,7 @@ from torch import Tensor
 
 from exp.data.splits import Split, Splits
 from exp.errors import pluralize
-from exp.reports.classification import Calibration, Ranking, confusion_counts, truth_of
+from exp.reports.classification import Ranking, Reliability, confusion_counts, truth_of
 from exp.reports.style import MAX_CLASSES_WITH_COUNTS, MAX_POINTS, colour_of, escape
 from exp.reports.surfaces import decision_surface
 from exp.results.atomic import replacement
@@ -149,7 +149,7 @@ def scores(split: Split, classes: tuple[str, ...], objective: Objective, output:
     precision.set(xlabel="recall", ylabel="precision", ylim=(-0.05, 1.05))
     predicted = objective.prediction(output).cpu().numpy()
     sure = np.exp(-np.logaddexp(0.0, -score[np.arange(len(score)), predicted]))
-    bins = Calibration.of(sure, predicted == truth, weights)
+    bins = Reliability.of(sure, predicted == truth, weights)
     calibration.plot(bins.sure, bins.right, marker="o", color=colour_of(0))
     calibration.plot([0, 1], [0, 1], color="gray", linewidth=1)
     lowest = math.floor(10 / len(classes)) / 10  # a predicted class has at least this probability

@@ -17,7 +17,7 @@ from exp.data.columns.number import BooleanColumn
 from exp.data.columns.parse_dates import DATETIME
 from exp.data.splits import Split
 from exp.errors import join_words, pluralize, quote_words, shorten
-from exp.reports.classification import Calibration
+from exp.reports.classification import Reliability
 from exp.reports.html import Table
 from exp.reports.intervals import confidence_intervals
 from exp.reports.render import render
@@ -173,7 +173,7 @@ def _calibration(trained: TrainedModel, output: Any, held_out: str) -> str:
     split = trained.experiment.data.splits[held_out]
     predicted = objective.prediction(output).numpy()
     sure = shares.double().numpy()[np.arange(len(predicted)), predicted]
-    error = Calibration.of(sure, predicted == split.class_numbers, split.row_weights).error
+    error = Reliability.of(sure, predicted == split.class_numbers, split.row_weights).error
     how = "The probabilities are calibrated on the validation rows. " if trained.calibration is not None else ""
     return (
         f"{how}On the {held_out} rows the expected calibration error is {error:.4f}: the mean distance between the "

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from exp.config.schema import Config
+from exp.data.input_files import describe_changed_rows
 from exp.errors import ExpError
 from exp.sweeps.executors.executor import Executor
 from exp.sweeps.jobs import Job
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class CheckData:
+class CompareRows:
     """Compares the fingerprint of the rows of `config` with `recorded`. A difference is the outcome's error."""
 
     config: Config
@@ -37,7 +38,7 @@ class CheckData:
         rows = f"the rows of dataset.path={where}" if where else "the rows of the dataset"
         if fingerprint == self.recorded:
             return Outcome()
-        return Outcome(f"{rows} changed: their fingerprint was {self.recorded[:12]}, is now {fingerprint[:12]}")
+        return Outcome(f"{rows} changed: {describe_changed_rows(self.recorded, fingerprint)}")
 
 
 def rows_key(job: Job) -> str:
@@ -46,12 +47,12 @@ def rows_key(job: Job) -> str:
     return hashlib.sha256(settings.encode()).hexdigest()
 
 
-def describe_changed_rows(jobs: Mapping[str, Job], recorded: Mapping[str, str], executor: Executor) -> str | None:
+def find_changed_rows(jobs: Mapping[str, Job], recorded: Mapping[str, str], executor: Executor) -> str | None:
     """Return how the rows of a job differ from those of earlier jobs; None if they are the same.
 
     Args:
         jobs: A job of each `rows_key`.
         recorded: The fingerprints of the rows of earlier jobs, by `rows_key`.
     """
-    checks = [CheckData(job.config, recorded[key]) for key, job in jobs.items() if key in recorded]
+    checks = [CompareRows(job.config, recorded[key]) for key, job in jobs.items() if key in recorded]
     return next((error for check in checks if (error := executor.submit(check).result().error)), None)

@@ -20,7 +20,7 @@ from exp.sweeps.job_checks import check_jobs, folder_names
 from exp.sweeps.job_folders import JobFolders
 from exp.sweeps.jobs import Job, JobComposer, Planned, compose_jobs
 from exp.sweeps.plugins import is_search
-from exp.sweeps.same_data import describe_changed_rows, rows_key
+from exp.sweeps.same_data import find_changed_rows, rows_key
 from exp.sweeps.source import JobRequest, JobSource
 from exp.sweeps.task import Outcome
 from exp.training.interrupts import graceful_stop
@@ -165,7 +165,7 @@ class Sweep:
                 recorded[key] = rows
         if is_moved and len(known := self._folders.read_fingerprints()) == 1:
             recorded = dict.fromkeys(new, *known) | recorded
-        if (change := describe_changed_rows(new, recorded, self._executor)) is None:
+        if (change := find_changed_rows(new, recorded, self._executor)) is None:
             return
         if self._is_search:
             raise ConfigError(

@@ -8,17 +8,14 @@ from omegaconf import DictConfig, OmegaConf
 from exp.config.allowlist import HELD_MODULE
 from exp.config.compose import without_hydra
 from exp.config.constraints import CONSTRAINTS, violation
-from exp.config.cross_validation import refuse_all_folds
 from exp.config.overrides import text_override
 from exp.config.own_metrics import refuse_metric
-from exp.config.tracker_packages import refuse_missing_packages
 from exp.config.validation import validate
-from exp.data.input_files import check_input_files
 from exp.errors import ConfigError
 from exp.results import summary
-from exp.results.initial import find_initial
 from exp.results.run_folder import SWEEP_MANIFEST, find_results, is_sweep
 from exp.results.summary import find_results_to_keep
+from exp.sweeps.job_checks import check_run
 from exp.sweeps.plugins import is_search, uses_cluster, uses_our_launcher
 from exp.sweeps.yaml_params import refuse_typed_search_settings
 
@@ -32,16 +29,12 @@ def validate_run(config: DictConfig) -> None:
     if not is_search(config):
         refuse_typed_search_settings(config)
     run = validate(without_hydra(config))
-    refuse_all_folds(run)
-    check_input_files(run.dataset)
-    refuse_missing_packages(run.tracker)
+    check_run(run)
     if run.model["_target_"] == HELD_MODULE:
         from exp.training.build_model import check_module  # lazy: imports torch
 
         check_module(run.model)
     resume = run.resume
-    if run.init is not None and resume is None:
-        find_initial(run.init)
     if resume is not None and Path(resume) != folder.absolute():
         raise ConfigError(
             f"resume={resume}: it must be typed on the command line, without +",

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from omegaconf import DictConfig, OmegaConf
 
 from exp.config.cross_validation import refuse_all_folds
+from exp.config.schema import Config
 from exp.config.tracker_packages import refuse_missing_packages
 from exp.data.input_files import check_input_files
 from exp.errors import ConfigError
@@ -36,12 +37,17 @@ def check_jobs(requests: Sequence[JobRequest], config: DictConfig, composer: Job
     if not is_search(config) and (note := note_different_losses(jobs, config.sweep.metric)) is not None:
         print(f"note: {note}")
     for job in jobs:
-        refuse_all_folds(job.config)
-        check_input_files(job.config.dataset)
-        refuse_missing_packages(job.config.tracker)
-        if job.config.init is not None:
-            find_initial(job.config.init)
+        check_run(job.config)
     return jobs
+
+
+def check_run(config: Config) -> None:
+    """Raise ConfigError or DataError, with the key, if what a new run reads or imports is not there."""
+    refuse_all_folds(config)
+    check_input_files(config.dataset)
+    refuse_missing_packages(config.tracker)
+    if config.init is not None and config.resume is None:
+        find_initial(config.init)
 
 
 def folder_names(jobs: Sequence[Job], config: DictConfig, composer: JobComposer) -> list[str]:

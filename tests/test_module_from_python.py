@@ -129,6 +129,14 @@ def test_a_sweep_starts_each_run_with_the_parameters_of_the_module():
     assert found.runs["1"].final == train(*QUICK, model=net, epochs=2).final
 
 
+def test_a_sweep_of_the_module_begins_no_job_elsewhere(exp, tmp_path: Path):
+    sweep(*QUICK, "hydra.sweep.dir=sweep", "sweep.workers=0", model=Net(), epochs=1, seed=[0, 1])
+    asked = exp("-m", "sweep.resume=sweep", "seed=0,1,2")
+    assert asked.returncode == 1
+    assert "this module came from Python, as an object, and is in no file" in asked.stderr
+    assert not (tmp_path / "sweep/2").exists()
+
+
 def test_the_fingerprint_changes_with_what_the_module_computes():
     torch.manual_seed(0)
     net = Net()

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from exp.config.allowlist import HELD_MODULE
 from exp.config.compose import without_hydra
 from exp.config.constraints import CONSTRAINTS, violation
 from exp.config.overrides import text_override
@@ -30,10 +29,6 @@ def validate_run(config: DictConfig) -> None:
         refuse_typed_search_settings(config)
     run = validate(without_hydra(config))
     check_run(run)
-    if run.model["_target_"] == HELD_MODULE:
-        from exp.training.build_model import check_module  # lazy: imports torch
-
-        check_module(run.model)
     resume = run.resume
     if resume is not None and Path(resume) != folder.absolute():
         raise ConfigError(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from omegaconf import DictConfig, OmegaConf
 
+from exp.config.allowlist import HELD_MODULE
 from exp.config.cross_validation import refuse_all_folds
 from exp.config.schema import Config
 from exp.config.tracker_packages import refuse_missing_packages
@@ -46,6 +47,10 @@ def check_run(config: Config) -> None:
     refuse_all_folds(config)
     check_input_files(config.dataset)
     refuse_missing_packages(config.tracker)
+    if config.model["_target_"] == HELD_MODULE:
+        from exp.training.build_model import check_module  # lazy: imports torch
+
+        check_module(config.model)
     if config.init is not None and config.resume is None:
         find_initial(config.init)
 

@@ -44,6 +44,16 @@ def test_a_mark_in_a_target_of_yes_and_no_is_an_empty_cell(tmp_path: Path):
     assert notes == ["1 row without y: skipped"]
 
 
+@pytest.mark.parametrize("words", [("yes", "no"), ("True", "False"), ("1", "0"), ("1.0", "0.0")])
+@pytest.mark.parametrize("gap", ["", " ", "?", "NA"])
+def test_an_empty_target_of_a_boolean_is_skipped(words: tuple[str, str], gap: str, tmp_path: Path):
+    preprocessing, _ = fit(tmp_path, [words[row % 2] for row in range(ROWS)])
+    y, is_present, notes = encode(tmp_path, preprocessing, [*words, gap])
+    assert y[:2].tolist() == [1, 0]
+    assert is_present.tolist() == [True, True, False]
+    assert notes == ["1 row without y: skipped"]
+
+
 def test_a_mark_is_a_class_where_the_user_says_that_the_cells_are_classes(tmp_path: Path):
     preprocessing, _ = fit(tmp_path, [("yes", "no", "?")[row % 3] for row in range(ROWS)], task="classes")
     assert preprocessing.classes == ("?", "no", "yes")

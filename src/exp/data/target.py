@@ -86,8 +86,8 @@ def mask_marks(cells: Cells, classes: Sequence[str]) -> Cells:
     """
     if parse_booleans("", import_pandas().Series(classes, dtype=object)) is None:
         return cells
-    words = cells.astype(str).str.strip()
-    return cells.mask(words.map(is_gap).astype(bool) & ~words.isin(classes))
+    words = cells.astype(str).str.strip()  # an empty cell stays one
+    return cells.mask(words.isin([word for word in words.dropna().unique() if is_gap(word) and word not in classes]))
 
 
 def _case_notes(name: str, cells: Cells) -> list[str]:

@@ -146,6 +146,7 @@ def test_a_job_that_another_machine_runs_is_not_started_twice(tmp_path: Path):
     refused = exp_in(tmp_path, "-m", "sweep.resume=sweep")
     assert refused.returncode == 1
     assert f"sweep/1 is running: process {content['process']['pid']} on other" in refused.stderr
+    assert "without a heartbeat for 5 minutes the process counts as dead" in refused.stderr
     os.utime(path, (0, 0))  # its heartbeat has stopped
     assert exp_in(tmp_path, "-m", "sweep.resume=sweep").returncode == 0
 

@@ -15,6 +15,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
+from exp.config.overrides import shell_line
+from exp.errors import ConfigError
+
 # A thread of the process touches its file this often.
 SECONDS_BETWEEN_BEATS = 30.0
 
@@ -67,6 +70,21 @@ def is_own(process: Mapping[str, Any]) -> bool:
     """Return whether the record describes this process."""
     own = describe_process()
     return all(process.get(key) == own[key] for key in ("pid", "boot_id", "pid_namespace", "start_ticks"))
+
+
+def refuse_other_process(folder: Path, process: object, touched: Path) -> None:
+    """Raise ConfigError if another process, also on another machine where no lock may reach, writes `folder`.
+
+    `is_alive` describes the other arguments.
+    """
+    if not is_alive(process, touched) or is_own(known := cast("dict[str, Any]", process)):
+        return
+    minutes = f"{MAX_SECONDS_WITHOUT_BEAT / 60:.0f} minutes"
+    late = "" if is_here(known) else f"; without a heartbeat for {minutes} the process counts as dead"
+    raise ConfigError(
+        f"{folder} is running: process {known.get('pid')} on {known.get('host')}",
+        f"wait for its end: {shell_line(['status', str(folder)])}{late}",
+    )
 
 
 def describe_death(process: object) -> str:

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from exp.config.former_names import rename_overrides
 from exp.config.metric_names import is_higher_better
-from exp.config.overrides import shell_line
 from exp.errors import ConfigError
 from exp.results import metrics_csv, run_folder
 from exp.results.atomic import replacement
-from exp.results.heartbeat import Heartbeat, describe_death, describe_process, is_alive, is_own
+from exp.results.heartbeat import Heartbeat, describe_death, describe_process, is_alive, refuse_other_process
 from exp.results.run_folder import LAST_CHECKPOINT, METRICS, SUMMARY, find_results, resume_command
 from exp.training.events import Baseline, Built, Ending, Evaluated, Event, Noted, Resumed, Trained
 
@@ -120,10 +119,8 @@ def has_nothing(folder: Path) -> bool:
 def refuse_running(folder: Path) -> None:
     """Raise ConfigError if a process, which may be on another machine, runs the run in `folder`."""
     content = read(folder)
-    if content.get("status") == "running" and not is_own(content["process"]):
-        process: dict[str, Any] = content["process"]
-        what = f"{folder} is running: process {process.get('pid')} on {process.get('host')}"
-        raise ConfigError(what, f"wait for its end: {shell_line(['status', str(folder)])}")
+    if content.get("status") == "running":
+        refuse_other_process(folder, content["process"], folder / SUMMARY)
 
 
 def find_results_to_keep(folder: Path) -> str | None:

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from exp.config.former_names import describe_changes
-from exp.config.overrides import shell_line
 from exp.config.schema import flatten, has_effect
 from exp.data.held import MissingRowsError
 from exp.data.input_files import DATA_PATHS
 from exp.errors import ConfigError, DataError, display_path
 from exp.results import summary, sweep_json
-from exp.results.heartbeat import MAX_SECONDS_WITHOUT_BEAT, describe_process, is_alive, is_here, is_own
+from exp.results.heartbeat import describe_process, refuse_other_process
 from exp.results.resume_line import resume_sweep_command
 from exp.results.run_folder import (
     COMPARISON,
@@ -79,18 +78,8 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def refuse_running(folder: Path) -> None:
-    """Raise ConfigError if another process, also on another machine where no lock may reach, runs the sweep."""
-    path = folder / SWEEP_MANIFEST
-    process: dict[str, Any] = sweep_json.read(folder).get("process", {})
-    if is_alive(process, path) and not is_own(process):
-        folder = display_path(folder)
-        status = shell_line(["status", str(folder)])
-        minutes = f"{MAX_SECONDS_WITHOUT_BEAT / 60:.0f} minutes"
-        late = "" if is_here(process) else f"; without a heartbeat for {minutes} the process counts as dead"
-        raise ConfigError(
-            f"{folder} is running: process {process.get('pid')} on {process.get('host')}",
-            f"wait for its end: {status}{late}",
-        )
+    """Raise ConfigError if another process, which may be on another machine, runs the sweep in `folder`."""
+    refuse_other_process(display_path(folder), sweep_json.read(folder).get("process"), folder / SWEEP_MANIFEST)
 
 
 def _is_job_name(name: str) -> bool:

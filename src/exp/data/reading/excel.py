@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 
 from exp.data.frame import Cells, Frame, import_pandas
-from exp.data.reading.header import NoNamesError, find_header, looks_like_rows, number_names, refuse_names, strip_name
+from exp.data.reading.header import (
+    NoNamesError,
+    count_label_rows,
+    find_header,
+    label_notes,
+    looks_like_rows,
+    number_names,
+    refuse_names,
+    strip_name,
+)
 from exp.data.reading.source import Source
 from exp.errors import DataError, nearest, pluralize, require_extra
 
@@ -57,6 +66,10 @@ def read_excel(
         raise NoNamesError(source.where, "row", names)
     if at > 0:
         notes.append(f"skipped {pluralize(at, 'row')} above the column names: {' '.join(shown[0]).strip()[:60]!r}")
+    if header is not False:
+        labels = padded[: count_label_rows(padded)]
+        notes += label_notes([" ".join(filter(None, row)) for row in labels])
+        at += len(labels)
     body = rows[at + 1 :]
     if keep_rows and body:
         body = sheet_rows[places[at + 1] :]

@@ -3,14 +3,19 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 from exp.data.columns.gap_marks import is_gap
-from exp.errors import DataError
+from exp.errors import DataError, pluralize
 
 Cells = Sequence[str]
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
+
+_DIGIT = re.compile(r"[0-9]")
+
+# At most so many rows of units and types are found below the names, above at least so many others.
+_MOST_LABEL_ROWS, _FEWEST_ROWS = 3, 3
 
 
 def is_number(cell: str) -> bool:
@@ -81,6 +86,37 @@ def _is_title(row: Cells, following: Cells, later: Sequence[Cells], width: int) 
     full = [cells for cells in later if len(cells) == width]
     is_comment = len(row) == 1 and row[0].startswith("#")  # in quotes
     return is_comment or any(full and all(is_number(cells[place]) for cells in full) for place in range(width))
+
+
+def count_label_rows(rows: Sequence[Cells]) -> int:
+    """Return how many rows below the names hold units or types: words, where all others hold numbers or dates.
+
+    They are no rows: a class of their own in the target, and an empty cell in each column of numbers.
+    """
+    if not rows or any(map(is_number, rows[0])):
+        return 0
+    most = min(_MOST_LABEL_ROWS, len(rows) - _FEWEST_ROWS)
+    return next((count for count in range(most, 0, -1) if _hold_labels(rows[:count], rows[count:])), 0)
+
+
+def label_notes(labels: Sequence[str]) -> list[str]:
+    """Return a note about rows of units or types, each with its cells joined by blanks; none without such rows."""
+    what = f"skipped {pluralize(len(labels), 'row')} of units or types below the column names"
+    return [f"{what}: {labels[0][:60]!r}"] if labels else []
+
+
+def _hold_labels(labels: Sequence[Cells], rows: Sequence[Cells]) -> bool:
+    """Return whether the first rows hold words, and no values, in the columns in which the others hold values."""
+    columns = [[cell.strip() for cell in column] for column in zip_longest(*labels, *rows, fillvalue="")]
+    words = 0
+    for column in columns:
+        above, cells = column[: len(labels)], [cell for cell in column[len(labels) :] if not is_gap(cell)]
+        if cells and all(map(_DIGIT.search, cells)):
+            is_value = is_number if all(map(is_number, cells)) else _DIGIT.search
+            if any(map(is_value, above)):
+                return False
+            words += not is_gap(above[0])
+    return words > 1 and all(any(column[number] for column in columns) for number in range(len(labels)))
 
 
 def looks_like_rows(names: Cells, rows: Sequence[Cells]) -> bool:

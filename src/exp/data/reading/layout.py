@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from exp.data.reading.header import (
     NoNamesError,
+    count_label_rows,
     find_header,
     is_number,
     looks_like_rows,
@@ -26,11 +27,12 @@ class Layout:
 
     Attributes:
         names: The stripped names of all columns, also of those below that have no name in the file.
-        header_end: The number of lines up to the last one of the names, or above the first row.
+        header_end: The number of lines up to the last one of the names and the labels, or above the first row.
         has_names: Whether the file has a line of names.
         has_row_names: Whether the first column holds row names, and has no name itself (as R writes tables).
         has_empty_end: Whether each line ends with a separator, so that the last column is empty and has no name.
         above: The lines above the names or the first row, without empty ones.
+        labels: The rows below the names that hold units or types and are no rows: their cells, joined by blanks.
         zeros: A cell of each column whose first cells have a whole number with zeros in front, by the column's place.
     """
 
@@ -41,6 +43,7 @@ class Layout:
     has_row_names: bool = False
     has_empty_end: bool = False
     above: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
     zeros: Mapping[int, str] = field(default_factory=dict[int, str])
 
 
@@ -92,14 +95,22 @@ def find_layout(
             records,
         )
     else:
-        layout = Layout(separator, [strip_name(name) for name in names.cells], names.last, above=above)
+        count = count_label_rows([row.cells for row in rows])
+        labels, rows = rows[:count], rows[count:]
+        spelled = tuple(" ".join(filter(None, map(strip_name, row.cells))) for row in labels)
+        end = [names, *labels][-1].last
+        layout = Layout(separator, [strip_name(name) for name in names.cells], end, above=above, labels=spelled)
     return replace(_fit_rows(layout, rows, where), zeros=find_leading_zeros(row.cells for row in rows))
 
 
 def refuse_record(where: str, record: Record, layout: Layout) -> DataError:
     """Return the error for a record whose number of cells does not fit the names."""
     names = len(layout.names) - layout.has_row_names - layout.has_empty_end
-    what, other = ("column names", layout.header_end) if layout.has_names else ("cells", layout.header_end + 1)
+    what, other = (
+        ("column names", layout.header_end - len(layout.labels))
+        if layout.has_names
+        else ("cells", layout.header_end + 1)
+    )
     return _misfit(where, record.first, len(record.cells), other, names, what)
 
 

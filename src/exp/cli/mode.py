@@ -9,8 +9,8 @@ from exp.sweeps.folds import has_all_folds
 
 _OF_SWEEPS = re.compile(r"hydra\.sweep\.|hydra/sweeper$|hydra\.sweeper\.|hydra/launcher$|hydra\.launcher\.|sweep\.")
 
-# Flags that only show something.
-_SHOWING = {"-c", "--cfg", "-i", "--info", "-h", "--help", "--version"}
+# Flags with which a command shows something, and trains nothing.
+SHOWING = {"-c", "--cfg", "-i", "--info", "-h", "--help", "--version"}
 
 # Keys without an effect on the numbers. Of jobs that differ in them alone, only one would run.
 NOT_VARIED = ("figures", "watch")
@@ -21,12 +21,12 @@ _ANSWERED = ("sweep.resume", "sweep.dry_run", "sweep")
 
 def is_cross_validation(flags: Sequence[str], overrides: Sequence[str]) -> bool:
     """Return whether the line runs a cross-validation, which is a sweep also without -m."""
-    return has_all_folds(overrides) and not _SHOWING & set(flags)
+    return has_all_folds(overrides) and not SHOWING & set(flags)
 
 
 def check_mode(flags: Sequence[str], overrides: Sequence[str], multirun: bool) -> None:
     """Raise ConfigError, with the line that was meant, for an override that this line would ignore."""
-    if _SHOWING & set(flags):
+    if SHOWING & set(flags):
         return
     for word in overrides:
         key = override_key(word)

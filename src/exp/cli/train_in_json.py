@@ -12,15 +12,13 @@ import yaml
 from exp.cli.answer import as_json, error_fields, keep_json
 from exp.cli.diagnosis import CommandError
 from exp.cli.json_fields import TRAIN, empty_fields
+from exp.cli.mode import SHOWING
 from exp.cli.training_fields import describe_training
 from exp.training.interrupts import exit_code_of, raising_sigterm
 
 FLAG = "--json"
 
 Trained: TypeAlias = tuple[Path | None, int, Sequence[Sequence[str]] | None]
-
-# Flags with which the command prints something and trains nothing.
-_SHOWING = {"-c", "--cfg", "-i", "--info", "-h", "--help", "--version"}
 
 
 def train_in_json(arguments: Sequence[str], train: Callable[[Sequence[str]], Trained]) -> int:
@@ -31,7 +29,7 @@ def train_in_json(arguments: Sequence[str], train: Callable[[Sequence[str]], Tra
             code, and the overrides of each job if they were only listed.
     """
     words = [word for word in arguments if word != FLAG]
-    shown = StringIO() if _SHOWING & {word.partition("=")[0] for word in words} else None
+    shown = StringIO() if SHOWING & {word.partition("=")[0] for word in words} else None
     planned: Sequence[Sequence[str]] | None = None
     try:
         with redirect_stdout(shown or sys.stderr), raising_sigterm():

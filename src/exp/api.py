@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from exp.cli.diagnosis import CommandError
 from exp.cli.main import train_or_sweep
-from exp.cli.output import print_notes
 from exp.cli.python_calls import in_python, to_overrides
 from exp.cli.python_data import Targets
 from exp.cli.python_module import hold_module
@@ -195,7 +194,8 @@ def load(folder: Path | str, *overrides: str, checkpoint: str = "auto", model: n
     """
     check_checkpoint(checkpoint)
     (job,), notes = choose_jobs(str(folder))
-    print_notes(*notes)
+    for note in notes:
+        print(note)
     moved = {key: value for key, _, value in (word.partition("=") for word in to_overrides("load", overrides, {}))}
     with_moved_files(run_folder.read_config(job)["dataset"], moved)
     return Result(job, moved, checkpoint, () if model is None else (hold_module(model, job).held,))

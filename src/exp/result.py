@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from exp import report
-from exp.cli.output import print_notes
 from exp.data.encode import nonfinite_notes
 from exp.data.frame import DataFrame, FrameLike, import_pandas
 from exp.errors import ConfigError, display_path
@@ -132,7 +131,8 @@ class Result:
         table = read_new_frame(rows, trained.config.dataset, trained.preprocessing)
         outputs, is_complete, notes = trained.outputs_of_table(table.frame, "rows")
         predictions = trained.columns_of(outputs)
-        print_notes(*table.notes, *notes, *nonfinite_notes(predictions))
+        for note in (*table.notes, *notes, *nonfinite_notes(predictions)):
+            print(note)
         places = np.flatnonzero(is_complete)  # labels of an index may repeat
         return pd.DataFrame(predictions, index=places).reindex(range(len(rows))).set_axis(rows.index)
 

@@ -1,12 +1,6 @@
-"""What the commands print."""
+"""Cells as the lines of a table."""
 
 from collections.abc import Collection, Iterator, Sequence
-
-
-def print_notes(*notes: str) -> None:
-    """Print each note on a line."""
-    for note in notes:
-        print(note)
 
 
 def table_lines(rows: Sequence[Sequence[str]], left: Collection[int] = (0,)) -> list[str]:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import yaml
-from torch import Tensor
 
 from exp.data.columns.category import CategoryColumn
 from exp.data.columns.column import Column, Floats
@@ -15,19 +14,15 @@ from exp.data.columns.date import DateColumn
 from exp.data.columns.date_formats import DESCRIBED, TIME
 from exp.data.columns.number import BooleanColumn
 from exp.data.columns.parse_dates import DATETIME
-from exp.data.splits import Split
 from exp.errors import join_words, pluralize, quote_words, shorten
 from exp.reports.classification import Reliability
 from exp.reports.html import Table
-from exp.reports.intervals import confidence_intervals
 from exp.reports.render import render
-from exp.reports.run_report import rerun_command, with_interval
+from exp.reports.run_report import all_metrics, baseline_row, metric_rows, rerun_command
 from exp.reports.score_tables import score_table
 from exp.results import summary as record
 from exp.results.trained_model import TrainedModel
-from exp.training.baseline import compute_baseline
 from exp.training.objectives import Binary, Multiclass
-from exp.training.split_metrics import compute_metrics
 
 # More columns, or levels of a column, are counted and not listed.
 _MAX_COLUMNS, _MAX_LEVELS = 60, 12
@@ -54,7 +49,8 @@ def model_card(trained: TrainedModel) -> str:
     parts = {key: split for key, split in data.splits.items() if key == "train" or data.train is not data.val}
     outputs = {key: trained.outputs_of(split) for key, split in parts.items()}
     held_out = data.held_out if len(parts) > 1 else "train"
-    table, found = _metric_table(trained, parts, outputs, held_out)
+    names, (rows, found) = all_metrics(trained.objective), metric_rows(trained.objective, parts, outputs, held_out)
+    table = Table(("", *names, "rows"), [*rows, baseline_row(experiment, names)])
     of_classes = score_table(replace(experiment, objective=trained.objective), outputs[held_out])
     columns = list(_describe_columns(trained))
     return render(
@@ -84,32 +80,6 @@ def model_card(trained: TrainedModel) -> str:
         model=repr(trained.model),
         exp=version("exp"),
     )
-
-
-def _metric_table(
-    trained: TrainedModel, parts: Mapping[str, Split], outputs: Mapping[str, Tensor], held_out: str
-) -> tuple[Table, dict[str, float]]:
-    """Return the metrics of each split, and of a guess that needs no model, and those of the held-out rows by name.
-
-    Args:
-        outputs: Those of each split [N, K].
-        held_out: The split whose metrics have intervals, unless it is the training rows.
-    """
-    metrics = ("loss", *trained.objective.metrics, *trained.objective.chosen.names)
-    rows = list[tuple[str, ...]]()
-    found: dict[str, float] = {}
-    for key, part in parts.items():
-        split = part.to(outputs[key].device)
-        values = compute_metrics(trained.objective, outputs[key], split).values()
-        intervals = confidence_intervals(split, trained.objective, outputs[key]) if key == held_out != "train" else {}
-        found = values if key == held_out else found
-        cells = (with_interval(metric, values.get(metric), intervals.get(metric)) for metric in metrics)
-        rows.append((key, *cells, f"{len(split):,}"))
-    data = trained.experiment.data
-    guess = compute_baseline(trained.experiment.objective, data, data.held_out)
-    cells = (with_interval(metric, guess.metrics.get(metric), None) for metric in metrics)
-    rows.append((guess.name, *cells, f"{guess.rows:,}"))
-    return Table(("", *metrics, "rows"), rows), found
 
 
 def _header(trained: TrainedModel, name: str, held_out: str, values: Mapping[str, float]) -> str:

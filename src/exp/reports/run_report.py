@@ -29,6 +29,7 @@ from exp.results.t_tests import Interval
 from exp.training.baseline import compute_baseline
 from exp.training.build import Experiment
 from exp.training.events import Drawn, Noted
+from exp.training.objectives import Objective
 from exp.training.split_metrics import compute_metrics
 
 
@@ -165,14 +166,9 @@ def _model_results(folder: Path, experiment: Experiment) -> dict[str, Any]:
 def _metrics(folder: Path, experiment: Experiment, outputs: Mapping[str, Tensor]) -> tuple[Table, str]:
     """Return the metrics of each split, with confidence intervals for test, and a remark about them."""
     objective, data = experiment.objective, experiment.data
-    names = ("loss", *objective.metrics, *objective.chosen.names)
+    names = all_metrics(objective)
     held_out = data.held_out if data.train is not data.val else "train"
-    table: list[tuple[str, ...]] = []
-    for name, split in _splits(experiment).items():
-        values = compute_metrics(objective, outputs[name], split).values()
-        intervals = confidence_intervals(split, objective, outputs[name]) if name == held_out != "train" else {}
-        cells = (with_interval(metric, values.get(metric), intervals.get(metric)) for metric in names)
-        table.append((name, *cells, f"{len(split):,}"))
+    table, _ = metric_rows(objective, _splits(experiment), outputs, held_out)
     rows = list(metrics_csv.read_rows(folder))
     step, seconds = (max(row.step for row in rows), rows[-1].seconds) if rows else (0, 0.0)
     plan = experiment.plan
@@ -184,7 +180,7 @@ def _metrics(folder: Path, experiment: Experiment, outputs: Mapping[str, Tensor]
         for name, metrics in other_checkpoint(best.metrics, last.metrics, plan.restore_best).items():
             cells = (with_interval(metric, metrics.get(metric), None) for metric in names)
             table.append((name, *cells, f"{len(data.val):,}"))
-    table.append(_baseline(experiment, names))
+    table.append(baseline_row(experiment, names))
     value = "" if best is None else format_metric(plan.metric, best.metrics[plan.metric])
     shown = "" if best is None else f"; {plan.best} was {value}, at step {best.step:,}"
     brackets = "" if held_out == "train" else f"In brackets: 95 % confidence intervals over samples of {held_out} rows."
@@ -195,7 +191,32 @@ def _metrics(folder: Path, experiment: Experiment, outputs: Mapping[str, Tensor]
     return Table(("", *names, "rows"), table), remark
 
 
-def _baseline(experiment: Experiment, names: Sequence[str]) -> tuple[str, ...]:
+def all_metrics(objective: Objective) -> tuple[str, ...]:
+    """Return the names of the metrics of a run."""
+    return ("loss", *objective.metrics, *objective.chosen.names)
+
+
+def metric_rows(
+    objective: Objective, splits: Mapping[str, Split], outputs: Mapping[str, Tensor], held_out: str
+) -> tuple[list[tuple[str, ...]], dict[str, float]]:
+    """Return a row with the metrics of each split, and those of the held-out rows by name.
+
+    Args:
+        outputs: Those of each split [N, K].
+        held_out: The split whose metrics have intervals, unless it is the training rows.
+    """
+    rows, found = list[tuple[str, ...]](), dict[str, float]()
+    for name, of_split in splits.items():
+        output, split = outputs[name], of_split.to(outputs[name].device)
+        values = compute_metrics(objective, output, split).values()
+        intervals = confidence_intervals(split, objective, output) if name == held_out != "train" else {}
+        cells = (with_interval(one, values.get(one), intervals.get(one)) for one in all_metrics(objective))
+        rows.append((name, *cells, f"{len(split):,}"))
+        found = values if name == held_out else found
+    return rows, found
+
+
+def baseline_row(experiment: Experiment, names: Sequence[str]) -> tuple[str, ...]:
     """Return the row of a guess that needs no model."""
     guess = compute_baseline(experiment.objective, experiment.data, experiment.data.held_out)
     cells = (with_interval(metric, guess.metrics.get(metric), None) for metric in names)

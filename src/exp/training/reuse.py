@@ -25,7 +25,7 @@ T = TypeVar("T")
 _MAX_MODELS = 8
 
 # Datasets that are kept, and splits, and the bytes of either. To train on more rows takes far longer than to read them.
-_MAX_DATASETS, _MAX_BYTES = 64, 2**28
+_MAX_DATASETS, _MAX_BYTES = 64, 2**27
 
 
 @dataclass(frozen=True)

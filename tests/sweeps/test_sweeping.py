@@ -484,6 +484,7 @@ def test_a_job_killed_while_its_overrides_were_saved_counts_as_not_begun(tmp_pat
         (["dataset=iris loss.label_smoothing=0", "dataset=iris loss.label_smoothing=0.1"], "loss.label_smoothing"),
         (["dataset=diabetes loss=mse", "dataset=diabetes loss=huber"], "loss"),
         (["dataset=diabetes dataset.scale_target=true", "dataset=diabetes"], "dataset.scale_target"),
+        (["dataset=arrays dataset.path=a.npz dataset.weight=w", "dataset=arrays dataset.path=a.npz"], "dataset.weight"),
         (["dataset=iris model=mlp", "dataset=iris model=linear"], None),
     ],
 )

@@ -19,6 +19,7 @@ from exp.config.schema import flatten
 from exp.data.splits import Split
 from exp.errors import DataError
 from exp.reports.intervals import row_losses
+from exp.results.repeats import UNITS_OF_LOSS
 from exp.results.t_tests import LEVEL, ROUNDING, compute_paired_p_value, paired_interval
 from exp.results.trained_model import TrainedModel, load_trained
 from exp.training.objectives import Regression
@@ -26,9 +27,6 @@ from exp.training.objectives import Regression
 # Metrics that are means over rows, or ordered by one, and what is compared for them. Others are compared by the first.
 _OF_CLASSES = {"accuracy": "accuracy", "error": "accuracy"}
 _OF_NUMBERS = {"rmse": "squared error", "r2": "squared error", "mae": "absolute error"}
-
-# Keys that decide what the loss means, with those of its group.
-_UNITS_OF_LOSS = ("loss.", "dataset.scale_target", "dataset.weight")
 
 
 @dataclass(frozen=True)
@@ -133,7 +131,7 @@ def _choose(models: list[TrainedModel]) -> tuple[str, Callable[[TrainedModel, Te
 
 def _has_same_loss(models: list[TrainedModel]) -> bool:
     one, two = (flatten({"loss": model.config.loss, "dataset": model.config.dataset}) for model in models)
-    keys = (key for key in {*one, *two} if key.startswith(_UNITS_OF_LOSS))
+    keys = (key for key in {*one, *two} if key.startswith(("loss.", *UNITS_OF_LOSS)))
     return all(one.get(key) == two.get(key) for key in keys)
 
 

@@ -9,6 +9,7 @@ from exp.config.overrides import quote_names
 from exp.config.own_metrics import is_own
 from exp.config.schema import Config
 from exp.errors import ConfigError
+from exp.results.repeats import UNITS_OF_LOSS
 from exp.sweeps.jobs import Job
 
 _CLASS_LOSSES = ("CrossEntropyLoss", "BCELoss", "BCEWithLogitsLoss")
@@ -51,7 +52,7 @@ def note_different_losses(jobs: Sequence[Job], metric: str) -> str | None:
     if metric.partition("/")[0] != "loss":
         return None
     losses = [
-        {"dataset.scale_target": job.config.dataset.get("scale_target")}
+        {key: job.config.dataset.get(key.partition(".")[2]) for key in UNITS_OF_LOSS}
         | {f"loss.{key}": value for key, value in job.config.loss.items()}
         for job in jobs
     ]

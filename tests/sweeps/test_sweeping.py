@@ -18,7 +18,7 @@ import pytest
 from conftest import config_of
 
 from exp.reports import sweep_summary
-from exp.results import sweep_csv
+from exp.results import sweep_csv, terminal
 from exp.results.compare_runs import find_differences
 from exp.sweeps import progress
 from exp.sweeps.jobs import Job
@@ -503,6 +503,6 @@ def test_a_sweep_prints_the_note_on_losses(exp):
 
 
 def test_a_progress_line_ends_with_its_last_word(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", -1.0)
+    monkeypatch.setattr(terminal, "_SECONDS_BETWEEN_LINES", -1.0)
     progress.SweepProgress(6, 0, "loss/val").show(0, 6, 2)
     assert capsys.readouterr().out == "0 of 6 done, 0 failed, 2 running\n"

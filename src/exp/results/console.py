@@ -19,12 +19,6 @@ from exp.training.metrics import MetricSums
 log = logging.getLogger("exp")
 
 
-_SECONDS_BETWEEN_LINES = 5.0
-
-
-_SECONDS_BETWEEN_REDRAWS = 0.1
-
-
 _LONGEST_LABEL = 30  # characters of a row's name in the table; classes have names of any length
 
 
@@ -51,7 +45,7 @@ class ConsoleSink:
         self._val: dict[int, dict[str, float]] = {}  # the validation metrics of the best step and of the latest one
         self._is_restored = False
         self._metric = "loss"
-        self._printed = self._began = time.perf_counter()
+        self._began = time.perf_counter()
         self._steps = 0
         self._first_step = 0
         self._new_steps = 0
@@ -126,15 +120,14 @@ class ConsoleSink:
         return other_checkpoint(self._val[self._best[0]], self._val[max(self._val)], self._is_restored)
 
     def _show_progress(self, step: int) -> None:
-        now = time.perf_counter()
+        if not self._bar.is_due() and not (self._bar.moves and step == self._steps):
+            return
         splits = [split for split in ("train", "val") if split in self._latest]
-        if self._bar.moves and (now - self._printed > _SECONDS_BETWEEN_REDRAWS or step == self._steps):
-            self._printed = now
+        if self._bar.moves:
             room = self._console.width - _OTHER_COLUMNS
             line = "  ".join([f"step {step:,}", *(f"{split} {self._format_metrics(split)}" for split in splits)])
             self._bar.update(step, metrics=line if len(line) <= room else line[: room - 1] + "…")
-        elif not self._bar.moves and now - self._printed > _SECONDS_BETWEEN_LINES:
-            self._printed = now
+        else:
             parts = [f"{split} {self._format_metrics(split)}{self._step_if_older(split, step)}" for split in splits]
             self._print(Text(f"step {step:,} of {self._steps:,}   {'   '.join(parts)}"))
 

@@ -30,7 +30,10 @@ def in_notebook() -> bool:
 
 
 class ProgressBar:
-    """A line that is redrawn in place and removed at the end; not shown where it cannot move."""
+    """A line that is redrawn in place and removed at the end; not shown where it cannot move.
+
+    There, its owner may print a line now and then.
+    """
 
     def __init__(self, console: Console, *columns: ProgressColumn) -> None:
         self._in_notebook = in_notebook() and not console.quiet
@@ -38,6 +41,7 @@ class ProgressBar:
         self._progress = Progress(*columns, console=console, auto_refresh=False, transient=True)
         self._task: TaskID | None = None
         self._shown: Any = None  # IPython's handle of the output
+        self._latest = time.perf_counter()  # when it was last due
 
     def start(self, total: int, completed: int = 0, **fields: Any) -> None:
         self._task = self._progress.add_task("", total=total, completed=completed, **fields)
@@ -52,6 +56,14 @@ class ProgressBar:
             self._show(_render(self._progress.get_renderable()).rstrip())
         elif self.moves:
             self._progress.refresh()
+
+    def is_due(self) -> bool:
+        """Return whether to redraw the bar now or, where it cannot move, to print a line: not many times a second."""
+        now = time.perf_counter()
+        if now - self._latest <= (_SECONDS_BETWEEN_REDRAWS if self.moves else _SECONDS_BETWEEN_LINES):
+            return False
+        self._latest = now
+        return True
 
     def stop(self) -> None:
         """Remove the bar."""
@@ -74,12 +86,10 @@ class ProgressBar:
 def show_progress(total: int) -> Generator[Callable[[int], None]]:
     """Yield a function to call with the number of steps done of `total`. The bar is shown where it can move."""
     columns = (BarColumn(10), TextColumn("{task.percentage:3.0f} %"), TimeRemainingColumn(compact=True))
-    bar, drawn = ProgressBar(make_console(), *columns), time.perf_counter()
+    bar = ProgressBar(make_console(), *columns)
 
     def show(done: int) -> None:
-        nonlocal drawn
-        if bar.moves and ((now := time.perf_counter()) - drawn > _SECONDS_BETWEEN_REDRAWS or done == total):
-            drawn = now
+        if bar.moves and (bar.is_due() or done == total):
             bar.update(done)
 
     bar.start(total)
@@ -97,14 +107,12 @@ def preparation_progress(quiet: bool = False) -> Generator[Callable[[int], None]
     """
     console = make_console(quiet)
     bar = ProgressBar(console, TextColumn("preparing rows"), BarColumn(10), TextColumn("{task.percentage:3.0f} %"))
-    shown, is_started = time.perf_counter(), False
+    is_started = False
 
     def show(percentage: int) -> None:
-        nonlocal shown, is_started
-        now = time.perf_counter()
-        if now - shown < (_SECONDS_BETWEEN_REDRAWS if bar.moves else _SECONDS_BETWEEN_LINES):
+        nonlocal is_started
+        if not bar.is_due():
             return
-        shown = now
         if not bar.moves:
             try:
                 console.print(f"preparing rows: {percentage} %")

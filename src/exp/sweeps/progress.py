@@ -1,14 +1,11 @@
 """SweepProgress: the progress line of a sweep, with the number of jobs done, the time left and the best job."""
 
-import time
 from types import TracebackType
 
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
 from exp.results import formatting, sweep_csv, terminal
 from exp.results.sweep_csv import Row
-
-_SECONDS_BETWEEN_LINES = 5.0
 
 
 class SweepProgress:
@@ -27,7 +24,6 @@ class SweepProgress:
         self._jobs, self._done = jobs, done
         self._failed = 0
         self._best: Row | None = None
-        self._printed = time.perf_counter()
 
     def __enter__(self) -> "SweepProgress":
         self._bar.start(self._jobs, self._done, counts="", best="")
@@ -52,6 +48,5 @@ class SweepProgress:
             best = f"best {self._metric} {value}: job {self._best['job']}"
         if self._bar.moves:
             self._bar.update(done, jobs, counts=counts, best=best)
-        elif time.perf_counter() - self._printed > _SECONDS_BETWEEN_LINES:
-            self._printed = time.perf_counter()
+        elif self._bar.is_due():
             self._console.print(f"{counts}   {best}".rstrip())

@@ -86,6 +86,33 @@ def test_best_has_the_parameters_of_the_best_step(tmp_path: Path):
     assert result.predict(x, checkpoint="best")["prediction"].tolist() == result.best.predict(x)["prediction"].tolist()
 
 
+def test_an_array_has_the_cells_of_its_columns_also_of_categories(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """The category 5 was taken for the sixth one, and a boolean or date for what the network has in its place."""
+    random = np.random.default_rng(0)
+    columns = {"size": random.normal(size=60), "code": random.choice([3, 5, 7], 60), "new": random.random(60) > 0.5}
+    frame = pd.DataFrame(columns)
+    result = train(frame.assign(y=frame["code"] == 5), *QUICK, "dataset.kinds={code: category}", target="y")
+    rows = frame.to_numpy(float)
+    np.save("rows.npy", rows)
+    forking.run("exp.predict", [f"run={result.folder}", "data=rows.npy", "out=by_command.csv"], tmp_path)
+    typed = pd.read_csv("by_command.csv")
+    for given in (rows, torch.from_numpy(rows), rows.tolist()):
+        found = result.predict(given)
+        assert list(found) == list(typed)
+        for name, values in result.predict(frame).items():
+            assert np.array_equal(found[name], values)
+        assert np.allclose(found["probability True"], typed["probability True"])
+    assert result.predict(rows[:0])["prediction"].tolist() == []
+    capsys.readouterr()
+    result.predict([[0.1, 4, 1]])
+    assert "code in 1 row" in capsys.readouterr().out
+
+    when = pd.date_range("2024-01-01", periods=60).to_series(name="when", index=range(60))
+    dated = train(pd.concat([frame, when], axis=1), *QUICK, target="new")
+    with pytest.raises(ExpError, match="when"):
+        dated.predict(np.ones((60, 3)))
+
+
 class Rows(torch.utils.data.Dataset):
     feature_names = ("a", "b", "c", "d")
 

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from exp import report
+from exp.data.columns.number import NumberColumn
 from exp.data.encode import nonfinite_notes
 from exp.data.frame import DataFrame, FrameLike, import_pandas
 from exp.errors import ConfigError, display_path
@@ -118,7 +119,12 @@ class Result:
             return other.predict(rows)
         if hasattr(rows, "columns"):
             return self._predict_frame(rows)
-        return self.trained.predict(self._as_rows(rows))
+        x, columns = self._as_rows(rows), self.trained.preprocessing.columns
+        if all(type(column) is NumberColumn for column in columns):
+            return self.trained.predict(x)
+        # A category or a date is a cell of its column, and no number that the network has for it.
+        found = self._predict_frame(import_pandas().DataFrame(x, columns=[column.name for column in columns]))
+        return {name: found[name].to_numpy() for name in found}
 
     def _predict_frame(self, rows: Any) -> Any:
         pd = import_pandas()

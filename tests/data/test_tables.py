@@ -125,6 +125,25 @@ def test_the_target_is_classes_or_values(values: list[Any], task: str, classes: 
         assert [classes[label] for label in dataset.y] == [str(int(v) if isinstance(v, float) else v) for v in values]
 
 
+@pytest.mark.parametrize(
+    ("values", "classes"),
+    [
+        (range(20), None),  # each differs: no class can be learned
+        ([7, 900, 20, 31, 55] + [1] * 4, None),
+        (range(10), None),
+        ([*range(10), *range(10)], 10),
+        ([0, 1, 2], None),
+        ([0, 1, 1], 2),
+    ],
+)
+@pytest.mark.parametrize("spell", [int, "{:,}".format, "{} kg".format])
+def test_integers_with_about_a_row_each_are_numbers(values: Any, classes: int | None, spell: Any, tmp_path: Path):
+    frame = pd.DataFrame({"x": np.sqrt(np.arange(len(values)) + 1), "y": [spell(value) for value in values]})
+    frame.to_csv(tmp_path / "few.csv", index=False)
+    dataset = table(str(tmp_path / "few.csv"), "y")
+    assert (None if dataset.classes is None else len(dataset.classes)) == classes
+
+
 def test_stratified_splits_and_grouped_splits(tmp_path: Path):
     frame = people(300).assign(doctor=np.repeat(np.arange(30), 10))
     frame.to_csv(tmp_path / "people.csv", index=False)

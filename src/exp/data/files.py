@@ -59,7 +59,7 @@ def table(
         target: Name of the target column, or its position: 0 is the first column, -1 the last one. A list has several
             target columns: numbers, or labels that are 0 or 1.
         task: classes, regression, labels or auto: classes if the target is text, booleans or at most 20 different
-            integers; of several targets, labels if all are 0 or 1.
+            integers, with two rows each on average; of several targets, labels if all are 0 or 1.
         missing: What to do with empty cells. auto fills numbers with the training median and adds a feature that is 1
             where a cell is empty; an empty category is a category of its own. median fills numbers only, and an empty
             category has the feature 0 for every category. drop leaves out the rows, error refuses the table. A mapping

@@ -18,7 +18,7 @@ from exp.data.dataset import encode_classes
 from exp.data.frame import Cells, import_pandas
 from exp.errors import DataError
 
-# A target of integers is one of classes if it has at most this many values.
+# A target of integers is one of classes if it has at most this many values, and two rows for each on average.
 _MAX_CLASSES = 20
 
 # A numeric target with a smaller range is refused.
@@ -126,7 +126,8 @@ def encode_target(name: str, cells: Cells, task: str) -> tuple[Any, tuple[str, .
 
 def _is_few_integers(values: Floats) -> bool:
     """Return whether numbers are the labels of classes."""
-    return bool((values == np.round(values)).all()) and len(np.unique(values)) <= _MAX_CLASSES
+    most = min(_MAX_CLASSES, max(2, len(values) // 2))
+    return bool((values == np.round(values)).all()) and len(np.unique(values)) <= most
 
 
 def _encode_words(name: str, cells: Cells, task: str) -> tuple[Any, tuple[str, ...] | None]:

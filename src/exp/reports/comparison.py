@@ -20,7 +20,7 @@ from exp.reports.mean_curves import mean_curves
 from exp.results import event_file
 from exp.results.run_folder import COMPARISON, FIGURES, FOLD_BANDS, SEED_BANDS
 
-# More curves in one chart cannot be told apart.
+# More curves in one chart cannot be distinguished.
 _MAX_COMPARED = 8
 
 # Of a name in the file systems of Linux, macOS and Windows.

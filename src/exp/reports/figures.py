@@ -117,8 +117,8 @@ def scores(split: Split, classes: tuple[str, ...], objective: Objective, output:
     """Plot ROC, precision against recall, and calibration of the predicted class.
 
     Two classes have one curve, for the second class. Up to ten classes have a curve each, against all others. More
-    classes share one curve, of all these decisions together (micro average). Rows have their
-    weights, as in the metrics.
+    classes share one curve, of all these decisions together (micro average). Rows have their weights, as in the
+    metrics.
     """
     truth, odds = truth_of(split), objective.log_odds(output)
     assert odds is not None

@@ -38,8 +38,7 @@ class PairedComparison:
         rows: How many.
         measure: What a row has: loss, accuracy (1 or 0), squared error, absolute error, label accuracy.
         values: Its mean under each of the two models.
-        better: 0 or 1, the model with the better mean; None if the means are equal, up to
-            rounding.
+        better: 0 or 1, the model with the better mean; None if the means are equal, up to rounding.
         interval: The 95 % interval of the second mean minus the first; None if the rows' differences are all equal,
             up to rounding.
         p: Of the paired t-test; None likewise.

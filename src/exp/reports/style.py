@@ -1,7 +1,7 @@
 """What all figures share: colours of classes, names as text, and how much a figure shows."""
 
 MAX_CLASSES_WITH_COUNTS = 25  # names and counts of more cannot be read
-MAX_POINTS = 2000  # more cannot be told apart
+MAX_POINTS = 2000  # more cannot be distinguished
 MAX_LETTERS = 24  # of a name in a figure
 _NAMES = ("blue", "red", "green", "orange", "purple", "brown", "pink", "gray", "olive", "cyan")
 _COLOURS = tuple(f"tab:{name}" for name in _NAMES)

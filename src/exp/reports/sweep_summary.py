@@ -81,8 +81,8 @@ def summary_table(
 ) -> tuple[Table, bool]:
     """Return a row for each finished job, or for each choice if jobs repeat it; and whether the table is complete.
 
-    The best row is the first. Columns that do not fit into a terminal are left out: first the metrics of
-    the other split and the seconds, then all metrics but `metric`.
+    The best row is the first. Columns that do not fit into a terminal are left out: first the metrics of the other
+    split and the seconds, then all metrics but `metric`.
     """
     varied, metrics, means = (
         repeats.find_varied_columns(rows),

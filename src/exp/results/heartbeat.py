@@ -61,7 +61,7 @@ def is_alive(process: object, touched: Path) -> bool:
 
 
 def is_here(process: Mapping[str, Any]) -> bool:
-    """Return whether the id of the process means the same here. False also where this cannot be told."""
+    """Return whether the id of the process means the same here. False also where this is not known."""
     place = _read_place(os.getpid())
     return None not in place.values() and all(process.get(key) == value for key, value in place.items())
 

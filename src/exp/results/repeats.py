@@ -166,10 +166,9 @@ def mean_rows(rows: Sequence[Row], known: AllRows) -> list[Row]:
     """Return a row for each choice: its values, and mean, deviation and interval of every metric.
 
     `n` is the number of finished jobs, which the statistics are over, but for those of `undefined_note`; `lost` is the
-    number of the others. For each
-    metric NAME/SPLIT, `NAME/SPLIT std` is the sample standard deviation, and `NAME/SPLIT low` and `NAME/SPLIT high` are
-    the 95 % interval of the mean; they are empty strings where they are not defined. The list is empty if nothing is
-    repeated.
+    number of the others. For each metric NAME/SPLIT, `NAME/SPLIT std` is the sample standard deviation, and
+    `NAME/SPLIT low` and `NAME/SPLIT high` are the 95 % interval of the mean; they are empty strings where they are not
+    defined. The list is empty if nothing is repeated.
 
     Args:
         known: The rows of the jobs, by job.

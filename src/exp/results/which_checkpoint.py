@@ -1,4 +1,4 @@
-"""The values of checkpoint=, by which a command is told which parameters of a run to use."""
+"""The values of checkpoint=, which parameters of a run a command uses."""
 
 from pathlib import Path
 

@@ -17,7 +17,7 @@ from exp.cli.plugin_keys import PLUGINS, explain_keys, find_topic
 from exp.cli.topics import explain_topic, meant_topic, topic_names
 from exp.config.constraints import CONSTRAINTS
 from exp.config.schema import CONF, default_option
-from exp.config.yaml_comments import default_options, parse_opening, read_commented_keys
+from exp.config.yaml_comments import default_options, parse_opening, read_commented_keys, read_option_keys
 from exp.errors import ConfigError, as_yaml, nearest
 
 # The most frequent keys, in the order of the screen.
@@ -212,7 +212,7 @@ def _keys(line: CommandLine, group: str | None = None, option: str | None = None
         first = option or default_option(name)
         for choice in sorted(files, key=lambda choice: choice != first):
             text = files[choice].read_text(encoding="utf-8-sig")
-            for key in read_commented_keys(text, "" if "@package _global_" in text else f"{name}."):
+            for key in read_option_keys(text, name):
                 value = "" if key.value == "???" else as_yaml(key.value)
                 before = found.get(key.name, _Key(key.name, value, key.comment, ()))
                 if key.name.startswith(f"{name}.") and (option is None or choice == option):

@@ -14,7 +14,7 @@ from exp.config.constraints import CONSTRAINTS
 from exp.config.limits import any_of
 from exp.config.schema import CONF, Config
 from exp.config.signatures import parameters
-from exp.config.yaml_comments import parse_opening, read_commented_keys
+from exp.config.yaml_comments import parse_opening, read_commented_keys, read_option_keys
 
 DIALECT = "http://json-schema.org/draft-07/schema#"
 
@@ -48,7 +48,8 @@ def schemas() -> dict[str, dict[str, Any]]:
 
 def _config_schema(groups: Sequence[str]) -> dict[str, Any]:
     """Return the schema of a config, or of a part of it such as an experiment."""
-    comments = _comments_in(CONF / "config.yaml", "")
+    keys = read_commented_keys((CONF / "config.yaml").read_text(encoding="utf-8"))
+    comments = {key.name: key.comment for key in keys}
     options = {group: {"$ref": f"{group}.json#/definitions/option"} for group in groups}
     known = {**_properties_of(Config, "", comments), **options}
     return {
@@ -157,12 +158,7 @@ def _options(group: str) -> list[Option]:
 def _read_option(path: Path, group: str) -> Option:
     text = path.read_text(encoding="utf-8")
     content = cast("dict[str, Any]", yaml.safe_load(text) or {})
-    is_global = "@package _global_" in text
-    node = cast("dict[str, Any]", content.get(group) or {}) if is_global else content
-    comments = _comments_in(path, "" if is_global else f"{group}.")
-    own = {key.removeprefix(f"{group}."): note for key, note in comments.items() if key.startswith(f"{group}.")}
+    node = cast("dict[str, Any]", content.get(group) or {}) if "@package _global_" in text else content
+    keys = (key for key in read_option_keys(text, group) if key.name.startswith(f"{group}."))
+    own = {key.name.removeprefix(f"{group}."): key.comment for key in keys}
     return Option(path.stem, parse_opening(text)[0], node.get("_target_"), own)
-
-
-def _comments_in(path: Path, prefix: str) -> dict[str, str]:
-    return {key.name: key.comment for key in read_commented_keys(path.read_text(encoding="utf-8"), prefix)}

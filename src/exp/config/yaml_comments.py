@@ -48,6 +48,18 @@ def read_commented_keys(text: str, prefix: str = "") -> Iterator[CommentedKey]:
         yield CommentedKey(name, value, _comment(text, node))
 
 
+def read_option_keys(text: str, group: str) -> Iterator[CommentedKey]:
+    """Return every key that an option of the group gives, in the order of its file."""
+    return read_commented_keys(text, _prefix(text, group))
+
+
+def _prefix(text: str, group: str) -> str:
+    """Return what is before the keys of an option's file: its group, or what `# @package` says."""
+    package = re.search(r"^#\s*@package\s+(\S+)", text, re.MULTILINE)
+    name = group if package is None else package[1]
+    return "" if name == "_global_" else f"{name}."
+
+
 def default_options(text: str) -> dict[str, CommentedKey]:
     """Return the option of each group in the defaults list, None for no option, and the comment behind it."""
     defaults = dict(_pairs(_compose(text))).get("defaults")
@@ -93,9 +105,7 @@ def _comment(text: str, node: Node) -> str:
 def line_of(path: Path, key: str) -> int | None:
     """Return the number of the line in which an option's file sets the dotted `key`; None if it does not."""
     text = path.read_text(encoding="utf-8-sig", errors="replace")
-    package = re.search(r"^#\s*@package\s+(\S+)", text, re.MULTILINE)
-    name = path.parent.name if package is None else package[1]
-    prefix = "" if name == "_global_" else f"{name}."
+    prefix = _prefix(text, path.parent.name)
     if not key.startswith(prefix):
         return None
     try:
@@ -114,5 +124,5 @@ def line_of(path: Path, key: str) -> int | None:
 def keys_in(path: Path, group: str) -> list[str]:
     """Return the keys of an option's file that belong to its group."""
     text = path.read_text(encoding="utf-8-sig")
-    names = [key.name for key in read_commented_keys(text, "" if "@package _global_" in text else f"{group}.")]
+    names = [key.name for key in read_option_keys(text, group)]
     return [name.removeprefix(f"{group}.").partition(".")[0] for name in names if name.startswith(f"{group}.")]

@@ -79,13 +79,6 @@ def _pairs(node: Node | None) -> Iterator[tuple[str, Node]]:
             yield str(key.value), value
 
 
-def _read_pairs(node: Node | None) -> Iterator[tuple[str, int, Node]]:
-    """Yield each key of a mapping with its line, counted from 1, and its value."""
-    if isinstance(node, MappingNode):
-        for key, value in node.value:
-            yield str(key.value), key.start_mark.line + 1, value
-
-
 def _leaves(node: MappingNode, prefix: str) -> Iterator[tuple[str, Node]]:
     for key, value in _pairs(node):
         if key in ("_target_", "defaults"):
@@ -114,10 +107,11 @@ def line_of(path: Path, key: str) -> int | None:
         return None
     line: int | None = None
     for part in key.removeprefix(prefix).split("."):
-        places = {name: (place, value) for name, place, value in _read_pairs(node)}
-        if part not in places:
+        pairs = {str(key.value): (key, value) for key, value in node.value} if isinstance(node, MappingNode) else {}
+        if part not in pairs:
             return None
-        line, node = places[part]
+        found, node = pairs[part]
+        line = found.start_mark.line + 1
     return line
 
 

@@ -156,6 +156,8 @@ MISTAKES = [
     ("-m seed=1,2 sweep.on_error=halt", "sweep.on_error must be one of continue, stop", "sweep.on_error=continue"),
     ("-m optimizer.lr=interval(0.1,1)", "interval(...) needs a search", "hydra/sweeper=optuna"),
     ("hydra.run.dir=", "hydra.run.dir must be a folder", "hydra.run.dir=FOLDER"),
+    ("resume=", "resume takes one folder", "one resume=FOLDER"),
+    ("-m sweep.resume= seed=1", "sweep.resume takes one folder", "one sweep.resume=FOLDER"),
     ("++resume=nowhere", "must be typed on the command line", "resume=nowhere without +"),
     # the most likely intention
     ("epochs=1e3", "epochs must be an integer >= 1, or auto, got 1000.0", "epochs=1000"),

@@ -50,9 +50,7 @@ def resume_run(line: CommandLine) -> CommandLine:
     given, rest = line.take("resume")
     if not given or given == ["null"]:
         return line
-    if len(given) > 1 or not given[0]:
-        what = f"{' '.join(f'resume={name}' for name in given)}: resume takes one folder"
-        raise ConfigError(what, "one resume=FOLDER", key="resume")
+    _check_one("resume", given)
     if line.multirun:
         several = line.override_of("folds") if is_cross_validation((), line.overrides) else "-m"
         fix = shell_line([f"resume={given[0]}", *kept_words(rest.overrides)])
@@ -126,12 +124,7 @@ def resume_sweep(line: CommandLine) -> CommandLine:
     given, rest = line.take("sweep.resume")
     if not given or given == ["null"]:
         return line
-    if len(given) > 1:
-        raise ConfigError(
-            f"{' '.join(f'sweep.resume={name}' for name in given)}: sweep.resume takes one folder",
-            "one sweep.resume=FOLDER",
-            key="sweep.resume",
-        )
+    _check_one("sweep.resume", given)
     if not line.multirun:
         what = f"sweep.resume={given[0]} resumes a sweep, and needs -m"
         raise ConfigError(what, shell_line(["-m", *line.words]), key="sweep.resume")
@@ -170,6 +163,13 @@ def resume_sweep(line: CommandLine) -> CommandLine:
         check_recorded_dir(config_dir[1], text_override("sweep.resume", given[0]))
         resumed = replace(resumed, flags=(*config_dir, *line.flags), config_dir=config_dir[1])
     return resumed
+
+
+def _check_one(key: str, given: Sequence[str]) -> None:
+    """Raise ConfigError unless one folder is given."""
+    if len(given) > 1 or not given[0]:
+        what = f"{' '.join(f'{key}={name}' for name in given)}: {key} takes one folder"
+        raise ConfigError(what, f"one {key}=FOLDER", key=key)
 
 
 def _is_search(typed: str, folder: Path, rest: CommandLine) -> ConfigError:

@@ -29,13 +29,7 @@ def validate_run(config: DictConfig) -> None:
         refuse_typed_search_settings(config)
     run = validate(without_hydra(config))
     check_run(run)
-    resume = run.resume
-    if resume is not None and Path(resume) != folder.absolute():
-        raise ConfigError(
-            f"resume={resume}: it must be typed on the command line, without +",
-            f"resume={resume} without +",
-            key="resume",
-        )
+    _refuse_other_folder("resume", run.resume, folder)
 
 
 def check_run_folder(config: DictConfig) -> None:
@@ -117,16 +111,18 @@ def _check_supported_by_launcher(config: DictConfig, folder: Path) -> None:
             "the search without sweep.resume",
             key="sweep.resume",
         )
-    if resume is not None and Path(resume) != folder.absolute():
-        raise ConfigError(
-            f"sweep.resume={resume}: it must be typed on the command line, without +",
-            f"sweep.resume={resume} without +",
-            key="sweep.resume",
-        )
+    _refuse_other_folder("sweep.resume", resume, folder)
     if config.sweep.detach and not ours:
         raise _unsupported("sweep.detach=true", "only exp's own launchers can detach", "sweep.detach=false")
     if ours and config.hydra.job.chdir:
         raise _unsupported("hydra.job.chdir=true", "jobs of a sweep run in the current folder", "hydra.job.chdir=false")
+
+
+def _refuse_other_folder(key: str, resume: str | None, folder: Path) -> None:
+    """Raise ConfigError if the folder to resume is not that of the run or sweep, as exp.cli.resume sets it."""
+    if resume is not None and Path(resume) != folder.absolute():
+        what = f"{key}={resume}: it must be typed on the command line, without +"
+        raise ConfigError(what, f"{key}={resume} without +", key=key)
 
 
 def _unsupported(override: str, why: str, instead: str) -> ConfigError:

@@ -11,7 +11,7 @@ from typing import Any
 from exp.config.overrides import quote_text, reads_as, text_override
 from exp.config.python_names import is_held
 from exp.data.held import MissingRowsError, find_held
-from exp.data.reading.header import looks_like_rows, number_names, strip_name
+from exp.data.reading.header import distinguish_names, looks_like_rows, number_names, strip_name
 from exp.errors import ConfigError, DataError, nearest
 
 # Targets of datasets that are read from files of numbers and words.
@@ -199,7 +199,7 @@ def find_columns(path: str) -> tuple[list[str], tuple[str, ...]]:
     names, *rows = _first_rows(path) or [list[str]()]
     if looks_like_rows(names, rows):
         return number_names(len(names)), ("dataset.header=false",)
-    return names, ()
+    return distinguish_names(names)[0], ()
 
 
 def _first_rows(path: str) -> list[list[str]]:

@@ -137,17 +137,17 @@ def read_file(path: str) -> Any:
     read = [records_of(words, mark) for mark in STATE["separators"]]
     places = [(lines, at) for lines in read for at in range(min(len(lines), 99))]
     lines, start = max(places, key=lambda place: len(wanted & {*map(plain, place[0][place[1]])}), default=([[]], 0))
-    names, rows = lines[start], lines[start + 1 :]
-    if STATE["is_numbered"] and not wanted & {*map(plain, names)}:
+    names, rows = [*map(plain, lines[start])], lines[start + 1 :]
+    if STATE["is_numbered"] and not wanted & {*names}:
         read = [records_of(re.sub(STATE["above"], "", words), mark) for mark in STATE["separators"]]
         rows = max(read, key=lambda of: sum(1 + len(re.findall(STATE["cell"], "\n".join(r))) for r in of if r[1:]))
         names = [f"column_{place}" for place in range(1, max(map(len, rows), default=0) + 1)]
     rows = [row for row in rows if len(row) > 1 or "".join(row).strip()]
     if rows and {len(row) for row in rows} == {len(names) + 1}:  # separators at the ends, or row names in front
         names = [*names, ""] if not any(row[-1].strip() for row in rows) else ["", *names]
-    while rows and not any(map(text, rows[-1])):
-        rows.pop()
-    return [name_cells(names, [*row, *[""] * (len(names) - len(row))]) for row in rows]
+    end = max((place for place, row in enumerate(rows, 1) if any(map(text, row))), default=0)
+    names = [f"{n} ({names[:at].count(n)})" if n and names.count(n) > 1 else n for at, n in enumerate(names, 1)]
+    return [name_cells(names, [*row, *[""] * (len(names) - len(row))]) for row in rows[:end]]
 
 
 def predict(rows: Any, tell: Any = lambda _: None) -> list[dict[str, Any]]:

@@ -16,7 +16,6 @@ from exp.data.columns.column import Floats
 from exp.data.frame import Frame, import_pandas
 from exp.data.reading.encoding import find_encoding
 from exp.data.reading.gaps import EMPTY_WORDS, EmptyValues
-from exp.data.reading.header import label_notes
 from exp.data.reading.layout import Layout, find_layout, refuse_record
 from exp.data.reading.leading_zeros import leading_zero_notes
 from exp.data.reading.records import Record, read_records
@@ -96,8 +95,7 @@ def find_text(
     if layout.above:
         what, below = pluralize(len(layout.above), "line"), "column names" if layout.has_names else "first row"
         notes.append(f"skipped {what} above the {below}: {layout.above[0][:60]!r}")
-    notes += label_notes(layout.labels)
-    return FoundText(source, encoding, layout, tuple(notes))
+    return FoundText(source, encoding, layout, (*notes, *layout.notes))
 
 
 def _read_cells(found: FoundText, decimal: str, empty: EmptyValues, text: Collection[str]) -> Frame:

@@ -12,6 +12,7 @@ from exp.data.frame import Cells, Frame, import_pandas
 from exp.data.reading.header import (
     NoNamesError,
     count_label_rows,
+    distinguish_names,
     find_header,
     label_notes,
     looks_like_rows,
@@ -70,6 +71,8 @@ def read_excel(
         labels = padded[: count_label_rows(padded)]
         notes += label_notes([" ".join(filter(None, row)) for row in labels])
         at += len(labels)
+    names, repeated = distinguish_names(names)
+    notes += repeated
     body = rows[at + 1 :]
     if keep_rows and body:
         body = sheet_rows[places[at + 1] :]

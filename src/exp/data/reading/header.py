@@ -27,6 +27,19 @@ def strip_name(name: str) -> str:
     return re.sub(r"\s*[\r\n]\s*", " ", name.strip())
 
 
+def distinguish_names(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the names, numbered where several columns have the same, such as `sum (2)`, and a note about them.
+
+    They are not numbered by their places: new rows may lack other columns, such as the target.
+    """
+    counts = Counter(filter(None, names))
+    distinct = [
+        f"{name} ({names[: at + 1].count(name)})" if counts[name] > 1 else name for at, name in enumerate(names)
+    ]
+    new = [after for before, after in zip(names, distinct, strict=True) if after != before]
+    return distinct, [f"columns of the same name: {', '.join(map(repr, new))} here"] if new else []
+
+
 def number_names(count: int) -> list[str]:
     """Return the names of the columns of a table without names: column_1, column_2, ..."""
     return [f"column_{place}" for place in range(1, count + 1)]

@@ -4,7 +4,7 @@ import numpy as np
 
 from exp.config.overrides import column_override
 from exp.data.frame import Cells, Frame, import_pandas
-from exp.data.reading.header import strip_name
+from exp.data.reading.header import distinguish_names, strip_name
 from exp.data.reading.rounded_numbers import rounded_notes
 from exp.errors import DataError, pluralize
 
@@ -19,7 +19,8 @@ def read_in_memory(given: Frame, where: str) -> tuple[Frame, list[str], list[str
     if isinstance(given.columns, pd.MultiIndex):
         what = f"{where}: the names of its columns have {given.columns.nlevels} levels"
         raise DataError(what, "df.columns = ['_'.join(map(str, name)) for name in df.columns]")
-    names = [strip_name(str(name)) for name in given.columns]
+    names, repeated = distinguish_names([strip_name(str(name)) for name in given.columns])
+    notes += repeated
     columns: dict[int, Cells] = {}
     for place, name in enumerate(names):
         cells = _convert(given.iloc[:, place].reset_index(drop=True))

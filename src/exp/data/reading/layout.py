@@ -9,8 +9,10 @@ from dataclasses import dataclass, field, replace
 from exp.data.reading.header import (
     NoNamesError,
     count_label_rows,
+    distinguish_names,
     find_header,
     is_number,
+    label_notes,
     looks_like_rows,
     number_names,
     refuse_names,
@@ -33,6 +35,7 @@ class Layout:
         has_empty_end: Whether each line ends with a separator, so that the last column is empty and has no name.
         above: The lines above the names or the first row, without empty ones.
         labels: The rows below the names that hold units or types and are no rows: their cells, joined by blanks.
+        notes: What was decided about the names, for the user.
         zeros: A cell of each column whose first cells have a whole number with zeros in front, by the column's place.
     """
 
@@ -44,6 +47,7 @@ class Layout:
     has_empty_end: bool = False
     above: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     zeros: Mapping[int, str] = field(default_factory=dict[int, str])
 
 
@@ -100,7 +104,10 @@ def find_layout(
         spelled = tuple(" ".join(filter(None, map(strip_name, row.cells))) for row in labels)
         end = [names, *labels][-1].last
         layout = Layout(separator, [strip_name(name) for name in names.cells], end, above=above, labels=spelled)
-    return replace(_fit_rows(layout, rows, where), zeros=find_leading_zeros(row.cells for row in rows))
+    layout = _fit_rows(layout, rows, where)
+    distinct, notes = distinguish_names(layout.names)
+    notes = (*label_notes(layout.labels), *notes)
+    return replace(layout, names=distinct, notes=notes, zeros=find_leading_zeros(row.cells for row in rows))
 
 
 def refuse_record(where: str, record: Record, layout: Layout) -> DataError:

@@ -152,6 +152,7 @@ def test_weights_are_those_of_the_command_line(is_class: bool, as_frame: bool):
         ([*[1.0] * 149, np.inf], r"dataset__weight=sample_weight: row 150 has inf\n  try: "),
         ([0] * 150, r"sample_weight is zero in every row\n  try: a number > 0"),
         (["one"] * 150, r"sample_weight: could not convert .*'one'\n  try: a number >= 0 for each row"),
+        ([*[-1.0] * 50, *[1.0] * 100], r"dataset__weight=sample_weight: row 1 has -1\n  try: .* >= 0 in every row"),
         ([*[0.0] * 50, *[1.0] * 100], r"sample_weight: it is zero in every row of the class 0\n  try: fit without"),
     ],
 )
@@ -241,6 +242,33 @@ def test_wrong_arguments_are_named_as_they_were_given():
                 model(validation_fraction=share).fit(*IRIS)
     with pytest.raises(ValueError, match=r"^y has one class, 'a': give"):
         ExpClassifier().fit(IRIS[0], ["a"] * len(IRIS[0]))
+
+
+def test_what_fit_decides_is_no_parameter():
+    """`seed` was ignored, and the advice for folds and a target was a call that `sweep` does not take."""
+    for name, value in {"seed": 3, "folds": 5, "dataset__target": "y", "hydra__run__dir": "mine"}.items():
+        with pytest.raises(ValueError, match=rf"^{name}={value!r} is no parameter of an estimator\n  try: "):
+            ExpClassifier(**QUICK, **{name: value}).fit(*IRIS)
+
+
+@pytest.mark.parametrize("as_frame", [False, True])
+@pytest.mark.parametrize("gap", [None, np.nan, pd.NA])
+def test_a_class_that_is_missing_is_named(as_frame: bool, gap: object):
+    x = pd.DataFrame(IRIS[0]) if as_frame else IRIS[0]
+    y = np.array([gap, *map(str, IRIS[1][1:])], dtype=object)
+    with pytest.raises(ValueError, match=r"y contains NaN"):
+        ExpClassifier(**QUICK).fit(x, y)
+
+
+def test_rows_and_targets_that_are_none_are_refused():
+    x = pd.DataFrame(IRIS[0])
+    for model in (ExpClassifier(**QUICK), ExpRegressor(**QUICK)):
+        with pytest.raises(ValueError, match=r"X has no rows"):
+            model.fit(x[:0], IRIS[1][:0])
+    days = pd.Series(pd.date_range("2024-01-01", periods=150))
+    for dates in (days, days - days[0]):
+        with pytest.raises(ValueError, match=r"y has dates or durations, .*\n  try: numbers of days or seconds"):
+            ExpRegressor(**QUICK).fit(x, dates)
 
 
 def test_it_is_silent_unless_asked(capsys: pytest.CaptureFixture[str]):

@@ -32,6 +32,14 @@ _RECIPE = {"model": "tabm_small", "optimizer": "tabular_adamw"}
 
 _LARGEST_SEED = 2**31 - 1
 
+# Keys that `fit` sets itself, and what decides instead.
+_SET_BY_FIT = {
+    "seed": "random_state=0, which is the seed of the run",
+    "folds": "cross_val_score(estimator, X, y, cv=5)",
+    "dataset__target": "fit(X, y), where y is the target",
+    "hydra__run__dir": "folder='runs', where the folder of each fit is kept",
+}
+
 
 class BaseExpEstimator(BaseEstimator):
     """What both estimators do. Each parameter is one of the keys of `exp`; None leaves what `exp` has for tables.
@@ -102,6 +110,12 @@ class BaseExpEstimator(BaseEstimator):
         named = self._get_param_names()
         return {name: value for name, value in vars(self).items() if name not in named and not _is_own(name)}
 
+    def _refuse_keys_of_fit(self) -> None:
+        """Raise ValueError if a parameter is a key that `fit` sets itself, and so would be without effect."""
+        for name, value in self._overrides().items():
+            if name in _SET_BY_FIT:
+                raise ValueError(f"{name}={value!r} is no parameter of an estimator\n  try: {_SET_BY_FIT[name]}")
+
     def _validation_share(self) -> float:
         """Return the share of rows for validation. ValueError if it is none."""
         share: Any = self.validation_fraction or 0
@@ -113,6 +127,7 @@ class BaseExpEstimator(BaseEstimator):
 
     def _fit(self, rows: Any, x: Any, **of_task: Any) -> Self:
         """Train the run of `rows`, whose features are `x`, a DataFrame or an array [N, F]."""
+        self._refuse_keys_of_fit()
         count = len(x)
         named = ("model", "optimizer", "scheduler", "loss", "batching", "epochs", "metric")
         values = {name: value for name in named if (value := getattr(self, name)) is not None}
@@ -150,6 +165,8 @@ class BaseExpEstimator(BaseEstimator):
         validate_data(self, x, reset=reset, skip_check_array=True)
         if y is not None and len(x) != len(y):
             raise ValueError(f"X has {pluralize(len(x), 'row')}, and y {len(y)}")
+        if not len(x):
+            raise ValueError("X has no rows\n  try: a DataFrame with rows")
         return x, None if y is None else np.asarray(y)
 
     def _check_weights(self, given: Any, count: int) -> Any:
@@ -200,7 +217,8 @@ def _as_value_error() -> Generator[None]:
         yield
     except ExpError as error:
         text = re.sub(r"\n(  log|corrected): .*", "", str(error))  # a folder that is removed, and a command line
-        raise ValueError(re.sub(r"\b[a-z_]+(\.[a-z_]+)+(?=[='])", _as_parameter, text)) from error
+        # In double quotes are the overrides of a call of train or sweep, whose keys have dots.
+        raise ValueError(re.sub(r"(?<![\".\w])[a-z_]+(\.[a-z_]+)+(?=[='])", _as_parameter, text)) from error
 
 
 def _as_parameter(key: re.Match[str]) -> str:

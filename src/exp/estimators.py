@@ -17,6 +17,7 @@ from exp.base_estimator import BaseExpEstimator
 from exp.cli.python_data import WEIGHTS, WeighedArrays
 from exp.data.frame import FrameLike, import_pandas
 from exp.data.reading.gaps import EMPTY_WORDS
+from exp.errors import pluralize
 
 # A class that a table has by this name, whatever else its column holds.
 _PLAIN_NAME = re.compile(r"[^\W\d_]\w+")
@@ -57,9 +58,13 @@ class ExpRegressor(RegressorMixin, BaseExpEstimator):
             ValueError: The rows or a parameter are wrong; the message says what is right.
         """
         x, given = self._check_rows(X, _needed(self, y), reset=True)
+        if np.asarray(given).dtype.kind in "mM":
+            raise ValueError(
+                f"y has dates or durations, {given[0]!r}, and no numbers\n  try: numbers of days or seconds"
+            )
         values = np.asarray(given, dtype=np.float64)
         if not np.isfinite(values).all():
-            raise ValueError("y has NaN or infinite values")
+            raise ValueError("y has NaN or infinite values\n  try: fit without these rows")
         self._is_flat = values.ndim == 1
         weights = self._check_weights(sample_weight, len(x))
         if not hasattr(x, "columns"):
@@ -121,7 +126,9 @@ class ExpClassifier(ClassifierMixin, BaseExpEstimator):
         Raises:
             ValueError: The rows or a parameter are wrong; the message says what is right.
         """
-        x, given = self._check_rows(X, _needed(self, y), reset=True)
+        if gaps := int(np.count_nonzero(import_pandas().isna(_needed(self, y)))):
+            raise ValueError(f"y contains NaN, or None, in {pluralize(gaps, 'row')}\n  try: fit without these rows")
+        x, given = self._check_rows(X, y, reset=True)
         labels = column_or_1d(given, warn=True)
         check_classification_targets(labels)
         self.classes_, codes = np.unique(labels, return_inverse=True)
@@ -129,7 +136,7 @@ class ExpClassifier(ClassifierMixin, BaseExpEstimator):
             raise ValueError(f"y has one class, {self.classes_.tolist()[0]!r}: give rows of at least two classes")
         names = _class_names(self.classes_.tolist())
         weights = self._check_weights(sample_weight, len(x))
-        counts = np.bincount(codes if weights is None else codes[weights > 0], minlength=len(self.classes_))
+        counts = np.bincount(codes if weights is None else codes[weights != 0], minlength=len(self.classes_))
         if not counts.all():
             absent = self.classes_.tolist()[int(np.argmin(counts))]
             what = f"sample_weight: it is zero in every row of the class {absent!r}"

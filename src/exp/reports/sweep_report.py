@@ -140,23 +140,23 @@ class SweepResults:
         """Return a row for each choice, with mean and deviation over its repeats; None if it has none."""
         choices, others = repeats.choice_columns(self.rows), [name for name in self.metrics if name != self.by]
         rows: list[tuple[str, ...]] = []
-        for row in repeats.sort_means(repeats.mean_rows(self.rows, self.known), self.by):
+        for row in self.means:
             values = tuple(str(row.get(name, "")) for name in choices)
-            marks = [] if self._ties is None else [self._ties.mark(values)]
+            marks = [] if self.ties is None else [self.ties.mark(values)]
             means = [format_mean_std(self.by, row), format_interval(self.by, repeats.interval_of(row, self.by))]
-            means += [] if self._ties is None else self._ties.cells(self.by, values)
+            means += [] if self.ties is None else self.ties.cells(self.by, values)
             rows.append((*values, str(row["n"]), *marks, *means, *(format_mean_std(name, row) for name in others)))
         mark, minus = [], list[str]()
-        if self._ties is not None:
-            mark, minus = ["best?"], ["minus the best", f"{100 * self._ties.level:.3g} % interval of it"]
+        if self.ties is not None:
+            mark, minus = ["best?"], ["minus the best", f"{100 * self.ties.level:.3g} % interval of it"]
         return Table((*choices, "n", *mark, self.by, "95 % interval", *minus, *others), rows) if rows else None
 
     def verdict(self) -> str:
         """Return a sentence on which choice is the best, or on why the jobs do not tell; empty for a single choice."""
         if (note := repeats.other_meaning_note(self.rows, self.by, self.known)) is not None:
             return f"{note}."
-        if self._ties is not None:
-            return f"Best: {self._ties.describe()}."
+        if self.ties is not None:
+            return f"Best: {self.ties.describe()}."
         if repeats.name_repeats(self.rows) or len(self.finished) < 2:
             return ""
         return (
@@ -174,7 +174,12 @@ class SweepResults:
         return read_job_rows(self.folder, self.rows)
 
     @cached_property
-    def _ties(self) -> Ties | None:
+    def means(self) -> list[Row]:
+        """The rows of `repeats.mean_rows`, the best first; empty without repeats."""
+        return repeats.sort_means(repeats.mean_rows(self.rows, self.known), self.by)
+
+    @cached_property
+    def ties(self) -> Ties | None:
         return find_ties(self.rows, self.by, self.known)
 
     def jobs(self) -> Table:

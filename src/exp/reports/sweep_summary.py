@@ -11,12 +11,13 @@ from rich.text import Text
 
 from exp.errors import display_path, pluralize
 from exp.reports.search_lines import describe_search
+from exp.reports.sweep_report import SweepResults
 from exp.results import repeats, run_folder, summary, terminal
 from exp.results.formatting import format_interval, format_mean_std, format_metric
-from exp.results.job_rows import AllRows, find_notes, read_job_rows
+from exp.results.job_rows import find_notes
 from exp.results.resume_line import is_search, resume_sweep_command
 from exp.results.sweep_csv import Row, sort_best_first
-from exp.results.ties import Ties, find_ties
+from exp.results.ties import Ties
 
 # Longer tables are left to sweep.csv.
 _MAX_ROWS = 20
@@ -32,10 +33,9 @@ def print_summary(folder: Path, rows: Sequence[Row], metric: str) -> None:
     """Print the table of the sweep in `folder`, its failures, and where its files are."""
     console = terminal.make_console()
     folder = display_path(folder)
-    known, metrics = read_job_rows(folder, rows), repeats.metric_columns(rows)
-    by = metric if metric in metrics or not metrics else metrics[0]
-    ties = find_ties(rows, by, known)
-    table, is_complete = summary_table(rows, by, console, known, ties)
+    results = SweepResults(folder, rows, metric)
+    by, known, metrics, ties = results.by, results.known, results.metrics, results.ties
+    table, is_complete = _summary_table(results, console)
     if not console.is_terminal and not terminal.in_notebook():  # a pipe or a file has no width
         console.width = max(console.width, _width(table, console))
     console.print(table)
@@ -53,9 +53,8 @@ def print_summary(folder: Path, rows: Sequence[Row], metric: str) -> None:
     if pruned := sum(row["status"] == "pruned" for row in rows):
         console.print(f"{pluralize(pruned, 'more job')} pruned by the search")
     failures = _failures(rows)
-    varied = repeats.find_varied_columns(rows)
     for row in failures[:_MAX_ROWS]:
-        choices = " ".join(f"{name}={row[name]}" for name in varied if name in row)
+        choices = " ".join(f"{name}={row[name]}" for name in results.names if name in row)
         console.print(Text.assemble((f"{row['status']:<10}", "bold"), f"{row['job']}: {choices}: {row['error']}"))
     if len(failures) > _MAX_ROWS:
         console.print(f"          ... and {len(failures) - _MAX_ROWS} more: {run_folder.SWEEP_TABLE}")
@@ -76,27 +75,21 @@ def has_succeeded(rows: Sequence[Row], metric: str, is_search: bool) -> bool:
     return is_measured and (len(failures) < len(rows) if is_search else not failures)
 
 
-def summary_table(
-    rows: Sequence[Row], metric: str, console: Console, known: AllRows, ties: Ties | None
-) -> tuple[Table, bool]:
+def _summary_table(results: SweepResults, console: Console) -> tuple[Table, bool]:
     """Return a row for each finished job, or for each choice if jobs repeat it; and whether the table is complete.
 
     The best row is the first. Columns that do not fit into a terminal are left out: first the metrics of the other
-    split and the seconds, then all metrics but `metric`.
+    split and the seconds, then all metrics but the one that they are sorted by.
     """
-    varied, metrics, means = (
-        repeats.find_varied_columns(rows),
-        repeats.metric_columns(rows),
-        repeats.mean_rows(rows, known),
-    )
-    finished = [row for row in rows if row["status"] == "finished"]
-    best = repeats.sort_means(means, metric) if means else sort_best_first(finished, metric)
-    near = [name for name in metrics if name.rpartition("/")[2] == metric.rpartition("/")[2]]
-    single = [metric] if metric in metrics else []
-    if means:
+    metrics, by, rows = results.metrics, results.by, results.rows
+    best = results.means or sort_best_first(results.finished, by)
+    near = [name for name in metrics if name.rpartition("/")[2] == by.rpartition("/")[2]]
+    single = [by] if by in metrics else []
+    if results.means:
         choices = repeats.choice_columns(rows)
-        tables = [_means(best, choices, shown, metric, ties) for shown in (metrics, near, single)]
+        tables = [_means(best, choices, shown, by, results.ties) for shown in (metrics, near, single)]
     else:
+        varied = results.names
         tables = [_jobs(best, varied, metrics, "seconds"), _jobs(best, varied, near), _jobs(best, varied, single)]
     has_width = console.is_terminal or terminal.in_notebook()
     fitting = (table for table in tables if not has_width or _width(table, console) <= console.width)

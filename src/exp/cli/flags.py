@@ -1,9 +1,11 @@
 """Check the arguments of `exp` before Hydra parses them: flags, keys that are given as flags, and repeated keys."""
 
 import difflib
+import os
 import re
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +38,7 @@ def check_arguments(arguments: Sequence[str], line: "CommandLine") -> None:
     Args:
         line: Those of the arguments that are KEY=VALUE.
     """
+    _check_letters(arguments)
     _check_flags(arguments)
     _check_words_of_run(arguments)
     _check_brackets(arguments)
@@ -47,6 +50,18 @@ def check_arguments(arguments: Sequence[str], line: "CommandLine") -> None:
         raise ConfigError(problem, words[0] if len(words) == len(arguments) == 1 else shell_line(words))
     check_repeated(arguments)
     check_sweeper_params(arguments)
+
+
+def _check_letters(arguments: Sequence[str]) -> None:
+    """Raise ConfigError for bytes that are not UTF-8, which no file of a run can hold; also in the current folder."""
+    places = dict.fromkeys(arguments, "a name in UTF-8")
+    with suppress(OSError):  # the current folder was removed
+        places[os.getcwd()] = "another folder, or rename this one: its files could not be read again"
+    for text, fix in places.items():
+        shown = text.encode(errors="backslashreplace").decode()
+        if shown != text:
+            name = shown.replace("\\udc", "\\x")  # as a shell shows the byte
+            raise ConfigError(f"{name}: this name is not in UTF-8", fix)
 
 
 def _check_words_of_run(arguments: Sequence[str]) -> None:

@@ -158,13 +158,22 @@ def _run_hydra(line: CommandLine, job: TaskFunction) -> Completed:
     return Completed(output_folder())
 
 
-def job(cfg: DictConfig, quiet: bool = False) -> float:
+def job(cfg: DictConfig) -> float:
     """Train one run, and return what a search minimizes or maximizes: its `sweep.metric`, NaN if it failed."""
-    with note_lost_lines():
-        return _train_job(cfg, quiet)
+    return _train(cfg, quiet=False)
 
 
-def _train_job(cfg: DictConfig, quiet: bool) -> float:
+def quiet_job(cfg: DictConfig) -> float:
+    """Train one run as `job` does, and print nothing."""
+    return _train(cfg, quiet=True)
+
+
+# exp.sweeps.launcher trains it in exp's own workers.
+vars(job)["runs_in_workers"] = True
+
+
+@note_lost_lines()
+def _train(cfg: DictConfig, quiet: bool) -> float:
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
         from exp.run import run
@@ -188,15 +197,6 @@ def _train_job(cfg: DictConfig, quiet: bool) -> float:
         if _is_explained(error):
             raise Abort(error, folder) from error
         raise
-
-
-def quiet_job(cfg: DictConfig) -> float:
-    """Train one run as `job` does, and print nothing."""
-    return job(cfg, quiet=True)
-
-
-# exp.sweeps.launcher trains it in exp's own workers.
-vars(job)["runs_in_workers"] = True
 
 
 def _is_explained(error: Exception) -> bool:

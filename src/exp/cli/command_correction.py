@@ -11,7 +11,7 @@ from exp.cli.answer import Answer
 from exp.config.overrides import shell_line
 from exp.data.input_files import DATA_PATHS
 from exp.errors import nearest
-from exp.results.run_folder import MULTIRUN, is_sweep
+from exp.results.run_folder import LAST_CHECKPOINT, MULTIRUN, is_sweep
 
 _Parameters: TypeAlias = Mapping[str, Parameter]
 
@@ -94,16 +94,10 @@ def is_filter(word: str) -> bool:
     return not word.startswith("-") and any(sign in word for sign in FILTER_SIGNS) and not Path(word).exists()
 
 
-def latest_trained() -> Path | None:
-    """Return the folder of the newest run below outputs/ that has a checkpoint."""
-    found = Path("outputs").glob("**/checkpoints/last.pt")
-    return max((path.parents[1] for path in found), key=lambda folder: folder.stat().st_mtime, default=None)
-
-
-def _latest_sweep() -> Path | None:
-    """Return the folder of the newest sweep below outputs/."""
-    found = Path("outputs").glob(f"**/{MULTIRUN}")
-    return max((path.parent for path in found), key=lambda folder: folder.stat().st_mtime, default=None)
+def _latest_with(file: str) -> Path | None:
+    """Return the newest folder below outputs/ that has this file, such as checkpoints/last.pt."""
+    found = (path.parents[file.count("/")] for path in Path("outputs").glob(f"**/{file}"))
+    return max(found, key=lambda folder: folder.stat().st_mtime, default=None)
 
 
 def _pairs(arguments: Sequence[str], keys: _Parameters) -> Iterator[tuple[str, str]]:
@@ -164,11 +158,11 @@ def _example_of(key: str, example: str, given: Mapping[str, str]) -> str:
     """Return a value of an argument that is missing: the latest run, or a file that does not exist yet."""
     suffixes = {".py": "script", ".pt2": "pt2", ".onnx": "onnx"}
     if example in ("FOLDER", "RUN"):
-        latest = latest_trained()
+        latest = _latest_with(LAST_CHECKPOINT)
         is_job = latest is not None and key == "folders" and is_sweep(latest.parent)
         return example if latest is None else str(latest.parent if is_job else latest)
     if example == "SWEEP":
-        return str(_latest_sweep() or example)
+        return str(_latest_with(MULTIRUN) or example)
     if key == "format":
         return suffixes.get(Path(given.get("out", "")).suffix, example)
     if key == "out":

@@ -1,6 +1,7 @@
 """Worker processes that start before the jobs of a sweep are composed."""
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -9,6 +10,7 @@ import pytest
 from exp.cli import main
 from exp.cli.commands import COMMANDS
 from exp.cli.diagnosis import CommandError
+from exp.config.cores import usable_cores
 from exp.sweeps.executors import first_process, worker_pool
 
 
@@ -77,3 +79,21 @@ def test_other_commands_start_no_worker():
     for arguments in ("", "seed=0", "-m sweep.workers=0", "-m hydra/launcher=basic", *other):
         first_process.start_first(arguments.split())
         assert not first_process._first, arguments
+
+
+@pytest.mark.parametrize(
+    ("workers", "threads", "cores", "advised"),
+    [(2, 2, 2, 1), (2, 2, 4, None), (4, 16, 16, 4), (3, 8, 8, 2), (8, 2, 4, 1), (8, 1, 4, None), (1, 8, 4, None)],
+)
+def test_more_threads_than_cores_are_noted(workers: int, threads: int, cores: int, advised: int | None):
+    note = worker_pool.describe_crowd(workers, threads, cores)
+    assert (note is None) == (advised is None)
+    assert note is None or f" on {cores} cores: threads={advised} is faster, and rounds differently" in note
+
+
+def test_a_sweep_whose_jobs_share_their_cores_says_so_once(exp: Callable[..., subprocess.CompletedProcess[str]]):
+    cores = max(2, usable_cores())
+    line = ["-m", "dataset=xor", "epochs=1", "seed=0,1,2", "sweep.workers=2"]
+    note = f"note: 2 jobs at a time with {cores} threads each on "
+    assert exp(*line, f"threads={cores}").stdout.count(note) == 1
+    assert "jobs at a time with" not in exp(*line, "threads=1").stdout

@@ -24,6 +24,7 @@ class SweepProgress:
         self._jobs, self._done = jobs, done
         self._failed = 0
         self._best: Row | None = None
+        self._has_noted = False
 
     def __enter__(self) -> "SweepProgress":
         self._bar.start(self._jobs, self._done, counts="", best="")
@@ -32,8 +33,11 @@ class SweepProgress:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._bar.stop()
 
-    def add(self, row: Row) -> None:
-        """Count a job that has ended, given its row of sweep.csv."""
+    def add(self, row: Row, note: str | None) -> None:
+        """Count a job that has ended, given its row of sweep.csv, and print a note for the first job that has one."""
+        if note is not None and not self._has_noted:
+            self._console.print(f"note: {note}")
+            self._has_noted = True
         self._failed += row["status"] not in ("finished", "pruned")
         if row["status"] == "finished":
             candidates = [row] if self._best is None else [self._best, row]

@@ -226,7 +226,7 @@ class Sweep:
             else:
                 row = self._folders.record(job, outcome)
                 self._seconds += float(row["seconds"] or 0)
-                progress.add(row)
+                progress.add(row, self._executor.find_slowdown(self._folders.path(job)))
                 self._report(self._equal.pop(job.key))
                 self._is_stopping |= outcome.error is not None and self._stops_on_error
         return is_interrupted

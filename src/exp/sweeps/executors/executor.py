@@ -56,6 +56,11 @@ class Executor(Protocol):
         """Return why no more tasks can run; None while they can. Running ones may still save after an `interrupt`."""
         return None
 
+    def find_slowdown(self, folder: Path) -> str | None:
+        """Return what slows down the tasks, such as the one that ended in `folder`, and what to do; None if nothing."""
+        del folder
+        return None
+
     def interrupt(self) -> None:
         """Ask every running task to save and end. Its outcome is then `interrupted`."""
         ...

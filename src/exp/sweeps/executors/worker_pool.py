@@ -5,10 +5,13 @@ A worker that dies fails its own job only, and is replaced.
 
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from exp.config.cores import usable_cores
+from exp.errors import pluralize
+from exp.results import summary
 from exp.sweeps.executors.executor import Executor
 from exp.sweeps.executors.first_process import stop_first
 from exp.sweeps.executors.worker_process import WorkerDied, WorkerProcess, run_task
@@ -25,6 +28,14 @@ def worker_count(setting: int | str, jobs: int) -> int:
     return min(int(setting), jobs)
 
 
+def describe_crowd(workers: int, threads: int, cores: int) -> str | None:
+    """Return a note if so many workers have more threads than there are cores: these wait for each other."""
+    if min(workers, threads) == 1 or workers * threads <= cores:
+        return None
+    what = f"{workers} jobs at a time with {threads} threads each on {pluralize(cores, 'core')}"
+    return f"{what}: threads={max(1, cores // workers)} is faster, and rounds differently"
+
+
 class WorkerPool(Executor):
     """`workers` processes, started at once."""
 
@@ -38,6 +49,10 @@ class WorkerPool(Executor):
 
     def submit(self, task: Runnable, should_prune: "PruningCallback | None" = None) -> "Future[Outcome]":
         return self._threads.submit(self._run, task, should_prune)
+
+    def find_slowdown(self, folder: Path) -> str | None:
+        threads = summary.read(folder).get("environment", {}).get("threads", 1)
+        return describe_crowd(self.workers, threads, usable_cores())
 
     def interrupt(self) -> None:
         for process in self._processes:

@@ -97,3 +97,30 @@ def test_a_sweep_whose_jobs_share_their_cores_says_so_once(exp: Callable[..., su
     note = f"note: 2 jobs at a time with {cores} threads each on "
     assert exp(*line, f"threads={cores}").stdout.count(note) == 1
     assert "jobs at a time with" not in exp(*line, "threads=1").stdout
+
+
+@pytest.mark.parametrize(
+    ("threads", "cores", "seconds", "minutes"),
+    [
+        (1, 8, 59.0, None),
+        (1, 8, 60.0, "1 minute"),
+        (1, 2, 400.0, "7 minutes"),
+        (8, 8, 400.0, None),
+        (1, 1, 400.0, None),
+    ],
+)
+def test_idle_cores_are_noted_if_much_is_left(threads: int, cores: int, seconds: float, minutes: str | None):
+    note = worker_pool.describe_idle(threads, cores, seconds)
+    is_faster = "more: sweep.workers=auto is faster, with the same results"
+    assert note == (minutes and f"1 of {cores} cores is used, for about {minutes} {is_faster}")
+
+
+def test_a_sweep_on_one_of_several_cores_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+):
+    monkeypatch.setattr(worker_pool, "_MANY_SECONDS", 1e-6)
+    monkeypatch.setattr(worker_pool, "usable_cores", lambda: 8)
+    main.train_or_sweep(["-m", "dataset=xor", "epochs=1", "seed=0,1,2", f"hydra.sweep.dir={tmp_path}/sweep"])
+    assert (
+        capsys.readouterr().out.count("note: 1 of 8 cores is used, for about 0 minutes more: sweep.workers=auto") == 1
+    )

@@ -32,10 +32,8 @@ if TYPE_CHECKING:
 # figures=auto: with more jobs none has figures of its own, because drawing takes longer than training a small model.
 _MAX_JOBS_WITH_FIGURES = 16
 
-
 # The next job of a search is chosen ahead of time if jobs take less than this on average.
 _SHORT_SECONDS = 5.0
-
 
 # How long to wait for an outcome before signals are checked again.
 _POLL_SECONDS = 0.1
@@ -226,7 +224,8 @@ class Sweep:
             else:
                 row = self._folders.record(job, outcome)
                 self._seconds += float(row["seconds"] or 0)
-                progress.add(row, self._executor.find_slowdown(self._folders.path(job)))
+                left = 0 if self._is_search else self._source.jobs - self._done  # trials depend on the workers
+                progress.add(row, self._executor.find_slowdown(self._folders.path(job), left))
                 self._report(self._equal.pop(job.key))
                 self._is_stopping |= outcome.error is not None and self._stops_on_error
         return is_interrupted

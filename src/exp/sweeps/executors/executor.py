@@ -56,9 +56,13 @@ class Executor(Protocol):
         """Return why no more tasks can run; None while they can. Running ones may still save after an `interrupt`."""
         return None
 
-    def find_slowdown(self, folder: Path) -> str | None:
-        """Return what slows down the tasks, such as the one that ended in `folder`, and what to do; None if nothing."""
-        del folder
+    def find_slowdown(self, folder: Path, left: int) -> str | None:
+        """Return what slows down the tasks, such as the one that ended in `folder`, and what to do; None if nothing.
+
+        Args:
+            left: How many others there are that may run at the same time.
+        """
+        del folder, left
         return None
 
     def interrupt(self) -> None:

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from exp.training.pruning import PruningCallback
 
 
+# The other jobs of a sweep must take at least so long before a note says that more workers would be faster.
+_MANY_SECONDS = 60.0
+
+
 def worker_count(setting: int | str, jobs: int) -> int:
     """Return the number of processes that `sweep.workers` requests, at most one per job. "auto": one per core."""
     if setting == "auto":
@@ -34,6 +38,14 @@ def describe_crowd(workers: int, threads: int, cores: int) -> str | None:
         return None
     what = f"{workers} jobs at a time with {threads} threads each on {pluralize(cores, 'core')}"
     return f"{what}: threads={max(1, cores // workers)} is faster, and rounds differently"
+
+
+def describe_idle(threads: int, cores: int, seconds: float) -> str | None:
+    """Return a note if only one of the cores is used for many `seconds` more."""
+    if threads > 1 or cores == 1 or seconds < _MANY_SECONDS:
+        return None
+    used = f"1 of {cores} cores is used, for about {pluralize(round(seconds / 60), 'minute')} more"
+    return f"{used}: sweep.workers=auto is faster, with the same results"
 
 
 class WorkerPool(Executor):
@@ -50,9 +62,12 @@ class WorkerPool(Executor):
     def submit(self, task: Runnable, should_prune: "PruningCallback | None" = None) -> "Future[Outcome]":
         return self._threads.submit(self._run, task, should_prune)
 
-    def find_slowdown(self, folder: Path) -> str | None:
-        threads = summary.read(folder).get("environment", {}).get("threads", 1)
-        return describe_crowd(self.workers, threads, usable_cores())
+    def find_slowdown(self, folder: Path, left: int) -> str | None:
+        content = summary.read(folder)
+        threads, cores = content.get("environment", {}).get("threads", 1), usable_cores()
+        if self.workers == 1:
+            return describe_idle(threads, cores, left * float(content.get("seconds", 0)))
+        return describe_crowd(self.workers, threads, cores)
 
     def interrupt(self) -> None:
         for process in self._processes:

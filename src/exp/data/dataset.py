@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
@@ -78,7 +79,7 @@ class Dataset:
         names = name_targets(self.targets or (TargetColumn(self.target),), self.y.shape[1])
         return TargetKind("labels" if self.has_labels else "numbers", names)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the shapes, values, classes and categories: equal for equal datasets only."""
         categories = [column.categories for column in self.columns if isinstance(column, CategoryColumn)]

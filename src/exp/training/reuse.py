@@ -1,10 +1,9 @@
 """Reuse datasets, and models with their recorded steps, between the jobs of one worker process."""
 
 import json
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from torch import nn
 
@@ -28,6 +27,30 @@ _MAX_MODELS = 8
 _MAX_DATASETS, _MAX_BYTES = 64, 2**27
 
 
+class _Latest(Generic[T]):
+    """The latest values by their keys: at most `most` of them, of at most _MAX_BYTES together."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._entries: dict[str, tuple[T, int]] = {}  # values and their bytes, the oldest first
+        self._bytes = 0
+
+    def get(self, key: str) -> T | None:
+        value, _ = self._entries.get(key, (None, 0))
+        return value
+
+    def find_key(self, value: T) -> str | None:
+        return next((key for key, (other, _) in self._entries.items() if other is value), None)
+
+    def add(self, key: str, value: T, size: int = 0) -> None:
+        """Add a value of so many bytes; drop the oldest ones, and itself if it is too large."""
+        self._entries[key] = value, size
+        self._bytes += size
+        while len(self._entries) > self._most or self._bytes > _MAX_BYTES:
+            _, dropped = self._entries.pop(next(iter(self._entries)))
+            self._bytes -= dropped
+
+
 @dataclass(frozen=True)
 class ModelToTrain:
     """A model with the recorded steps that hold references to its tensors."""
@@ -40,9 +63,9 @@ class JobCache:
     """What the jobs of one process share. A model belongs to the job that took it last; its earlier jobs are over."""
 
     def __init__(self) -> None:
-        self._datasets: OrderedDict[str, Dataset] = OrderedDict()
-        self._splits: OrderedDict[str, Splits] = OrderedDict()
-        self._models: OrderedDict[str, ModelToTrain] = OrderedDict()
+        self._datasets = _Latest[Dataset](_MAX_DATASETS)
+        self._splits = _Latest[Splits](_MAX_DATASETS)
+        self._models = _Latest[ModelToTrain](_MAX_MODELS)
 
     def reuse_dataset(self, node: dict[str, Any], load: Callable[[], Dataset]) -> Dataset:
         """Return the dataset of an earlier job with the same rows, or else that of `load()`.
@@ -55,15 +78,14 @@ class JobCache:
         files = list_files(node)
         loaded_by = {name: value for name, value in node.items() if name not in READ_BY_EXP["dataset"]}
         key = _key([loaded_by, [(file, identify(file)) for file in files]])
-        if key in self._datasets:
-            return self._datasets[key]
+        if (known := self._datasets.get(key)) is not None:
+            return known
         before = stream_positions()
         dataset = load()
         is_random = is_drawn_from(before)  # it differs with the seed
         has_known_rows = bool(files) or "path" not in node or has_held_rows(node)
         if _is_reusable(node) and has_known_rows and not is_random:
-            self._datasets[key] = dataset
-            _drop_oldest(self._datasets, _MAX_DATASETS, _bytes_of_dataset)
+            self._datasets.add(key, dataset, dataset.x.nbytes + dataset.y.nbytes)
         return dataset
 
     def reuse_splits(self, config: Config, choices: object, dataset: Dataset, prepare: Callable[[], Splits]) -> Splits:
@@ -72,12 +94,14 @@ class JobCache:
         Args:
             choices: What the splits depend on besides the dataset.
         """
-        found = next((key for key, one in self._datasets.items() if one is dataset), None)
+        found = self._datasets.find_key(dataset)
         if found is None or has_user_code(config):  # code of the user's may write into its rows
             return prepare()
         key = _key([found, repr(choices)])
-        splits = self._splits[key] = self._splits.get(key) or prepare()
-        _drop_oldest(self._splits, _MAX_DATASETS, _bytes_of_splits)
+        if (splits := self._splits.get(key)) is None:
+            splits = prepare()
+            different = {id(split): split for split in (splits.train, splits.val, splits.test)}.values()
+            self._splits.add(key, splits, sum(split.x.nbytes + split.y.nbytes for split in different))
         return splits
 
     def reuse_model(
@@ -100,11 +124,10 @@ class JobCache:
         shapes = [(name, *tensor.shape, str(tensor.device)) for name, tensor in model.state_dict().items()]
         of_step = [config.engine, config.clip_grad_norm, config.precision, config.compile, pieces and pieces.rows]
         key = _key([config.model, passed, config.loss, repr(criterion), of_step, shapes])
-        if key not in self._models:
-            self._models[key] = ModelToTrain(model, RecordedSteps())
-            _drop_oldest(self._models, _MAX_MODELS)
-            return self._models[key]
-        reused = self._models[key]
+        if (reused := self._models.get(key)) is None:
+            new = ModelToTrain(model, RecordedSteps())
+            self._models.add(key, new)
+            return new
         reused.model.load_state_dict(model.state_dict())
         for parameter in reused.model.parameters():
             parameter.grad = None
@@ -118,18 +141,3 @@ def _key(content: object) -> str:
 def _is_reusable(node: dict[str, Any]) -> bool:
     # A user's own functions may return something else each time, and a user's own modules may have hidden state.
     return origin(node.get("_target_")) != "user"
-
-
-def _bytes_of_dataset(dataset: Dataset) -> int:
-    return dataset.x.nbytes + dataset.y.nbytes
-
-
-def _bytes_of_splits(splits: Splits) -> int:
-    different = {id(split): split for split in (splits.train, splits.val, splits.test)}.values()
-    return sum(split.x.nbytes + split.y.nbytes for split in different)
-
-
-def _drop_oldest(entries: OrderedDict[str, T], most: int, bytes_of: Callable[[T], int] = lambda _: 0) -> None:
-    """Drop the oldest entries, if need be all, until the others are within the limits."""
-    while len(entries) > most or sum(map(bytes_of, entries.values())) > _MAX_BYTES:
-        entries.popitem(last=False)

@@ -222,6 +222,22 @@ def test_a_run_that_died_and_damaged_ones_are_listed(place: Path, tmp_path: Path
     assert read_listed(tmp_path / "died").value is not None  # of metrics.csv
 
 
+def test_a_damaged_sweep_hides_no_other_run(place: Path, tmp_path: Path):
+    shutil.copytree(place / "adam", tmp_path / "adam")
+    shutil.copytree(place / "sweep", tmp_path / "sweep")
+    (tmp_path / "sweep/multirun.yaml").write_bytes(b"\0\xff{[")
+    told = "sweep is not listed: sweep/multirun.yaml cannot be read: 'utf-8' codec can't decode"
+    shown = exp_in(tmp_path, "ls")
+    assert shown.returncode == 0
+    assert "\nadam " in shown.stdout
+    assert f"\nnote: {told}" in shown.stdout
+    assert json.loads(exp_in(tmp_path, "ls", "--json").stdout)["warnings"][0].startswith(told)
+    assert f"note: {told}" in exp_in(tmp_path, "best", ".").stdout
+    assert told in exp_in(tmp_path, "report", ".").stdout
+    shutil.rmtree(tmp_path / "adam")
+    assert told in exp_in(tmp_path, "ls").stdout
+
+
 def test_only_what_a_command_line_set_or_equal_options_differ_in_is_a_difference(place: Path):
     lines = [read_listed(place / name) for name in ("runs/slow", "adam")]
     assert find_differing(lines) == ["optimizer", "optimizer.lr"]

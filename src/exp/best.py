@@ -101,7 +101,7 @@ def _best_of_runs(folder: Path, listing: Listing, filters: Sequence[str], sort: 
     value = lead.metrics[metric]
     order = f", the {extreme} of {len(done):,} runs and sweeps" if len(done) > 1 else ""
     described = f"{lead.folder}: {metric} {format_metric(metric, value)}{order}"
-    warnings = comparison_warnings(done, metric)
+    warnings = [*listing.unreadable, *comparison_warnings(done, metric)]
     if lead.kind == "sweep":
         found = _best_of_sweep(Path(lead.folder))
         return Best(described, found.folders, metric, value, len(done), [*warnings, *found.warnings], found.words)

@@ -43,6 +43,7 @@ class RunList(Answer):
         if not listing.lines:
             found = f"{pluralize(self.listing.found, 'run')}, of which none passes the filters"
             yield f"{self.folder}: {found if self.listing.found else 'no runs'}"
+            yield from (f"note: {text}" for text in self._warnings)
             return
         rows, left_out = _fit(list_rows(listing))
         columns = list(zip(*rows[1:], strict=True))
@@ -57,7 +58,8 @@ class RunList(Answer):
     @property
     def _warnings(self) -> list[str]:
         listing = self.listing
-        return [] if listing.metric is None else comparison_warnings(listing.lines, listing.metric)
+        compared = [] if listing.metric is None else comparison_warnings(listing.lines, listing.metric)
+        return [*listing.unreadable, *compared]
 
 
 def describe_listed(one: Listed, listing: Listing) -> dict[str, Any]:

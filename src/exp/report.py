@@ -47,7 +47,8 @@ def report(run: str, **moved: str) -> Page:
     folder = Path(run)
     is_one = is_run(folder) or any((folder / name).is_file() for name in (MULTIRUN, SWEEP_MANIFEST, SWEEP_TABLE))
     if folder.is_dir() and not is_one and next(find_runs(folder), None) is not None:
-        return Page(index_page.write_page(folder, list_runs(folder)))
+        listing = list_runs(folder)
+        return Page(index_page.write_page(folder, listing), listing.unreadable)
     # Lazy: importing torch takes a second, and wrong arguments do not need it.
     from exp.data.batches import Position
     from exp.reports import figures, run_report, sweep_report

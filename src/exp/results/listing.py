@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from exp.config.metric_names import rank
-from exp.errors import ConfigError, nearest
+from exp.errors import ConfigError, ExpError, nearest
 from exp.results.differing import find_differing
 from exp.results.filters import Filter, apply_filters
 from exp.results.find_runs import find_runs
@@ -22,12 +22,14 @@ class Listing:
         found: How many there are without the filters.
         differing: The groups and keys in which they differ.
         metric: What they are sorted by, best first: accuracy/val; None: newest first.
+        unreadable: Why others are not listed, for people.
     """
 
     lines: list[Listed]
     found: int
     differing: list[str]
     metric: str | None
+    unreadable: list[str] = field(default_factory=list[str])
 
 
 def list_runs(folder: Path, filters: Iterable[str] = (), sort: str | None = None, jobs: bool = False) -> Listing:
@@ -42,13 +44,17 @@ def list_runs(folder: Path, filters: Iterable[str] = (), sort: str | None = None
         ConfigError: There is no such folder, key or metric, or the runs have no metric in common that decides.
     """
     places = list(find_runs(folder))
-    read = (read_listed_jobs(place) if jobs and is_sweep(place) else [read_listed(place)] for place in places)
-    lines = [line for some in read for line in some]
+    lines, unreadable = list[Listed](), list[str]()
+    for place in places:
+        try:
+            lines += read_listed_jobs(place) if jobs and is_sweep(place) else [read_listed(place)]
+        except ExpError as error:  # one damaged file hides no other run
+            unreadable.append(f"{place} is not listed: {error.problem}")
     parsed = [one for one in map(Filter.parse, filters) if one is not None]
     kept = apply_filters(lines, parsed)
     metric = None if sort is None or not kept else _find_metric(kept, sort)
     ordered = _newest_first(kept) if metric is None else sort_best_first(kept, metric)
-    return Listing(ordered, len(lines), find_differing(ordered) if ordered else [], metric)
+    return Listing(ordered, len(lines), find_differing(ordered) if ordered else [], metric, unreadable)
 
 
 def sort_best_first(lines: Sequence[Listed], metric: str) -> list[Listed]:

@@ -14,6 +14,7 @@ from exp.data.mapped.maps import is_mapped
 from exp.data.merge_notes import merge_notes
 from exp.data.preprocessing import Preprocessing
 from exp.data.target_scale import TargetScale, skew_notes
+from exp.data.telling_columns import describe_telling_columns
 from exp.errors import MAX_NAMES, pluralize, shorten
 
 # Values > 0 that a total adds; values of each column that are added first; and the rounding of a total.
@@ -59,6 +60,7 @@ def describe_rows(
         *_total_row(dataset),
         *_describe_repeated_rows(dataset, rows),
         *_describe_shared_groups(dataset, rows),
+        *describe_telling_columns(dataset, rows),
         *_describe_later_rows(dataset, rows),
         *_class_notes(dataset, rows, fold),
         *_constant_labels(dataset, rows[0]),

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import config_of
+from PIL import Image
 
 from exp.data.held import hold
 from exp.training.build import Experiment, build
@@ -116,3 +117,16 @@ def test_jobs_with_rows_from_python_prepare_them_once(table: str, tmp_path: Path
     words = ["dataset=table", f"dataset.path={held.path}", "dataset.target=y"]
     cache = JobCache()
     assert share_rows(rows_of(cache, *words), rows_of(cache, *words, "optimizer.lr=0.5"))
+
+
+def test_jobs_with_the_same_images_read_them_once_unless_one_is_added(tmp_path: Path):
+    for number in range(20):
+        (tmp_path / f"images/{number % 2}").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((4, 4), number, np.uint8)).save(tmp_path / f"images/{number % 2}/{number}.png")
+    words, cache = ["dataset=images", f"dataset.path={tmp_path}/images", "model=mlp"], JobCache()
+    one = rows_of(cache, *words)
+    assert share_rows(one, rows_of(cache, *words, "optimizer.lr=0.5"))
+    (tmp_path / "images/empty").mkdir()
+    assert "folders without images are no classes: empty" in " ".join(rows_of(cache, *words).data.notes)
+    Image.fromarray(np.full((4, 4), 99, np.uint8)).save(tmp_path / "images/0/99.png")
+    assert rows_of(cache, *words).data.fingerprint != one.data.fingerprint

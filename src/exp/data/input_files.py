@@ -17,6 +17,9 @@ from exp.errors import ConfigError, DataError, nearest
 # Targets of datasets that are read from files of numbers and words.
 FILE_DATASETS = ("exp.data.files.table", "exp.data.files.arrays")
 
+# Target of datasets of images.
+IMAGE_DATASET = "exp.data.images.images"
+
 
 TABLES = (".csv", ".tsv", ".txt", ".parquet", ".xlsx", ".gz", ".zip", ".bz2", ".xz")
 _TEXT_TABLES = (".csv", ".tsv", ".txt")
@@ -97,7 +100,7 @@ def check_input_files(dataset: Mapping[str, Any]) -> None:
         ConfigError: A table is given to dataset=arrays, or arrays to dataset=table.
     """
     target = str(dataset.get("_target_"))
-    if target == "exp.data.images.images" and isinstance(dataset.get("path"), str):
+    if target == IMAGE_DATASET and isinstance(dataset.get("path"), str):
         find_image_folder(dataset["path"])
     if target not in FILE_DATASETS:
         return

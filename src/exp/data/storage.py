@@ -7,7 +7,7 @@ from typing import Any
 
 from exp.config.python_names import is_held
 from exp.data.estimate import estimate_memory
-from exp.data.input_files import DATA_PATHS, FILE_DATASETS, find_files
+from exp.data.input_files import DATA_PATHS, FILE_DATASETS, IMAGE_DATASET, find_files, find_image_folder
 from exp.data.memory import available_memory
 from exp.errors import DataError, format_bytes
 
@@ -38,7 +38,7 @@ def choose_storage(node: Mapping[str, Any]) -> Storage:
         return Storage(is_mapped=False)
     if choice == "mapped":
         return Storage(is_mapped=True)
-    needed = estimate_memory(node, list_files(node))
+    needed = estimate_memory(node, list_files(node)) if node["_target_"] in FILE_DATASETS else None
     available = None if needed is None else available_memory()
     if needed is None or available is None or needed <= available:
         return Storage(is_mapped=False)
@@ -54,7 +54,12 @@ def has_held_rows(node: Mapping[str, Any]) -> bool:
 
 
 def list_files(node: Mapping[str, Any]) -> list[Path]:
-    """Return the files that hold the rows of the dataset; none if it is made by a function."""
+    """Return the files that hold the rows of the dataset; none if it is made by a function, or came from Python.
+
+    Of images, these are all files and folders below the given one: an empty folder is a note.
+    """
+    if node["_target_"] == IMAGE_DATASET:
+        return sorted(find_image_folder(str(node["path"])).rglob("*"))
     if node["_target_"] not in FILE_DATASETS:
         return []
     given = {key: node.get(key.removeprefix("dataset.")) for key in DATA_PATHS}

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Generic, TypeVar
 
 from torch import nn
@@ -70,14 +71,14 @@ class JobCache:
     def reuse_dataset(self, node: dict[str, Any], load: Callable[[], Dataset]) -> Dataset:
         """Return the dataset of an earlier job with the same rows, or else that of `load()`.
 
-        Rows in a table or in arrays are loaded again if a file has changed.
+        Rows in files are loaded again if one of them has changed.
 
         Args:
             node: The dataset of the config.
         """
         files = list_files(node)
         loaded_by = {name: value for name, value in node.items() if name not in READ_BY_EXP["dataset"]}
-        key = _key([loaded_by, [(file, identify(file)) for file in files]])
+        key = _key([loaded_by, sha256(repr([(file, identify(file)) for file in files]).encode()).hexdigest()])
         if (known := self._datasets.get(key)) is not None:
             return known
         before = stream_positions()

@@ -157,6 +157,8 @@ MISTAKES = [
     ("-m optimizer.lr=interval(0.1,1)", "interval(...) needs a search", "hydra/sweeper=optuna"),
     ("hydra.run.dir=", "hydra.run.dir must be a folder", "hydra.run.dir=FOLDER"),
     ("resume=", "resume takes one folder", "one resume=FOLDER"),
+    ("resume", "resume: arguments must be KEY=VALUE", "python -m exp resume=FOLDER"),
+    ("resume epochs=40", "resume: arguments must be KEY=VALUE", "python -m exp resume=FOLDER epochs=40"),
     ("-m sweep.resume= seed=1", "sweep.resume takes one folder", "one sweep.resume=FOLDER"),
     ("++resume=nowhere", "must be typed on the command line", "resume=nowhere without +"),
     # the most likely intention

@@ -53,6 +53,8 @@ def bare_word(word: str, line: CommandLine) -> ConfigError | None:
         return ConfigError(what, shlex.join(overrides), key=word, override=overrides)
     if (problem := _other_file(word, rest)) is not None:
         return problem
+    if word == "resume" and "resume" not in map(override_key, rest):  # without it, the line would be a new run
+        return ConfigError(what, shell_line(["resume=FOLDER", *rest]), key=word)
     if word in _NO_WORD:
         return ConfigError(what, shell_line(rest), key=word, override="")
     if word in _FLAGS:

@@ -42,6 +42,15 @@ def test_rows_of_the_same_patient_tell_the_target(target: str, spell: Any, tmp_p
     assert notes_of(frame, target, tmp_path) == []
 
 
+def test_all_rows_of_a_long_table_count(tmp_path: Path):
+    frame = visits(1500, 5)[["patient", "value", "died"]]
+    frame["patient"] = np.repeat(np.arange(1500), 5)[frame.index]
+    (note,) = notes_of(frame, "died", tmp_path)
+    assert note.startswith("rows of the same patient always have the same died")
+    frame.iloc[-1, 2] = "maybe"
+    assert notes_of(frame, "died", tmp_path) == []
+
+
 def test_the_coarsest_column_is_the_group(tmp_path: Path):
     frame = visits()[["patient", "value", "died"]]
     frame["home town"] = frame["patient"] // 14

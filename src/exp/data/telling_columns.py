@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,8 +47,8 @@ def describe_telling_columns(dataset: Dataset, rows: Sequence[NDArray[np.int64]]
         if starts is None:
             continue
         of_value, is_number = known[starts], column.kind == "number"
-        if is_number and dataset.classes is None and _is_curve(values, of_value):
-            curves.append(column.name)
+        if is_number and dataset.classes is None and _only_rise_or_fall(of_value):
+            curves += [column.name] * _is_curve(values, of_value)
         elif _are_names(starts, known, codes) and not (is_number and _are_ranges(of_value)):
             names[column.name] = values
     return [*_describe_curves(dataset.target, curves), *_describe_names(dataset.target, names, rows)]
@@ -76,17 +77,19 @@ def _describe_names(target: str, names: dict[str, Floats], rows: Sequence[NDArra
     return [f"{what}; for new ones: {shlex.quote(text_override('dataset.group', name))}"] if known else []
 
 
+def _only_rise_or_fall(numbers: NDArray[Any]) -> bool:
+    steps = np.diff(numbers)
+    return bool((steps >= 0).all() or (steps <= 0).all())
+
+
 def _is_curve(values: Floats, of_value: NDArray[np.int64]) -> bool:
-    """Return whether the codes of sorted numbers only rise or only fall. In a table in that order, they may be years.
+    """Return whether enough codes rise or fall with the numbers. In a table in that order, these may be years.
 
     Args:
         values: The numbers [N] in the order of the rows.
         of_value: The code of each different number.
     """
-    steps, present = np.diff(of_value), values[~np.isnan(values)]
-    if len(steps) < _FEWEST_STEPS or not ((steps >= 0).all() or (steps <= 0).all()):
-        return False
-    is_in_order = bool((np.diff(present) >= 0).all() or (np.diff(present) <= 0).all())
+    is_in_order = _only_rise_or_fall(values[~np.isnan(values)])
     return len(np.unique(of_value)) >= _FEWEST_STEPS and not _are_ranges(of_value) and not is_in_order
 
 
@@ -115,12 +118,14 @@ def _find_starts(values: Floats, codes: NDArray[np.int64]) -> tuple[NDArray[np.i
 
     The former is None if two rows of one value have different codes. Rows without a value are left out.
     """
-    for end in sorted({min(_SAMPLE, len(values)), len(values)}):
-        order = np.argsort(values[:end], kind="stable")
-        present = values[order]
-        present = present[~np.isnan(present)]
-        known = codes[order][: len(present)]
-        is_same = present[1:] == present[:-1]
-        if not len(present) or (is_same & (known[1:] != known[:-1])).any():
-            return None, known
-    return np.concatenate([[0], np.flatnonzero(~is_same) + 1]).astype(np.int64), known
+    if len(values) > _SAMPLE and _find_starts(values[:_SAMPLE], codes[:_SAMPLE])[0] is None:
+        return None, codes[:0]
+    order = np.argsort(values, kind="stable")
+    present = values[order]
+    present = present[~np.isnan(present)]
+    known = codes[order][: len(present)]
+    is_same = present[1:] == present[:-1]
+    if (is_same & (known[1:] != known[:-1])).any():
+        return None, known
+    starts = np.concatenate([[0], np.flatnonzero(~is_same) + 1]) if len(present) else np.zeros(0)
+    return starts.astype(np.int64), known

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from exp.cli.answer import TextAnswer
 from exp.cli.commands import run_command
 from exp.cli.json_fields import empty_fields
-from exp.cli.output import table_lines
 from exp.config.metric_names import always_computed, as_cost
 from exp.config.overrides import shell_line
 from exp.config.target_kind import TargetKind
@@ -201,7 +200,7 @@ def _describe(calibration: "Calibration", metric: str | None, rows: int, classes
 
 
 def _metrics_table(before: _Metrics, after: _Metrics) -> list[str]:
-    from exp.results.formatting import format_metric
+    from exp.results.formatting import format_metric, table_lines
 
     names = list(dict.fromkeys(name for values in before.values() for name in values))
     table = [["", *names]]

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from exp.cli.answer import Answer
 from exp.cli.commands import run_command
-from exp.cli.output import table_lines
 from exp.errors import DataError, ExpError, pluralize
 from exp.results import metrics_csv, summary
 from exp.results.compare_metrics import ROUNDED
 from exp.results.compare_runs import Difference, compare_runs
-from exp.results.formatting import format_metric
+from exp.results.formatting import format_metric, table_lines
 
 if TYPE_CHECKING:
     from exp.reports.paired import PairedComparison

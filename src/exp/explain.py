@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from exp.cli.answer import Answer
 from exp.cli.commands import new_file, run_command
-from exp.cli.output import table_lines
 from exp.config.overrides import shell_line
 from exp.errors import ConfigError, Diverged, pluralize
+from exp.results.formatting import table_lines
 
 if TYPE_CHECKING:
     from exp.reports.step_tables import NumberTable

@@ -9,11 +9,10 @@ from typing import Any
 
 from exp.cli.answer import Answer
 from exp.cli.commands import run_command
-from exp.cli.output import table_lines
 from exp.errors import pluralize
 from exp.results.comparable import comparison_warnings
 from exp.results.differing import shown_settings
-from exp.results.formatting import printable
+from exp.results.formatting import printable, table_lines
 from exp.results.listed import Listed
 from exp.results.listing import Listing, list_runs
 from exp.results.listing_rows import list_rows

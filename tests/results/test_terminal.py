@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from exp.results import terminal
+from exp.results.formatting import table_lines
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])
@@ -41,3 +42,8 @@ def test_a_long_preparation_is_shown(seconds: float, is_terminal: bool, monkeypa
         assert "34 %" in output.getvalue()
     else:
         assert output.getvalue() == lines
+
+
+def test_columns_are_aligned_by_the_width_of_their_letters_on_a_terminal():
+    rows = [("column", "importance"), ("\u5e74\u9f62", "0.5"), ("age", "0.25")]  # two letters of two cells each
+    assert table_lines(rows) == ["column  importance", "\u5e74\u9f62           0.5", "age           0.25"]

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from exp.errors import pluralize
 from exp.results import metrics_csv, run_folder, terminal
-from exp.results.formatting import format_metric, other_checkpoint
+from exp.results.formatting import format_metric, other_checkpoint, table_lines
 from exp.training.events import Baseline, Built, Drawn, Ending, Evaluated, Event, Noted, Resumed, Trained
 from exp.training.metrics import MetricSums
 
@@ -169,16 +169,5 @@ def _table(
         cells = [format_metric(name, values[name]) if name in values else "-" for name in names]
         shown = label if len(label) <= _LONGEST_LABEL else f"{label[: _LONGEST_LABEL - 1]}…"
         rows.append([shown, *cells, f"{count:,}"])
-    if sum(widths := _widths(rows)) + 2 * len(widths) - 2 > width:
-        rows = [list(column) for column in zip(*rows, strict=True)]
-        widths = _widths(rows)
-    padding = [[" " * (wide - cell_len(cell)) for wide, cell in zip(widths, row, strict=True)] for row in rows]
-    return [
-        row[0] + before[0] + "".join(f"  {space}{cell}" for space, cell in zip(before[1:], row[1:], strict=True))
-        for row, before in zip(rows, padding, strict=True)
-    ]
-
-
-def _widths(rows: list[list[str]]) -> list[int]:
-    """Return the width of each column, in cells of a terminal."""
-    return [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    lines = table_lines(rows)
+    return lines if cell_len(lines[0]) <= width else table_lines(list(zip(*rows, strict=True)))

@@ -1,8 +1,8 @@
-"""Format numbers of results for people."""
+"""Format numbers of results, and tables of them, for people."""
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from exp.results.sweep_csv import Row
@@ -69,3 +69,16 @@ def format_mean_std(name: str, row: Row) -> str:
     if name.startswith(_SHARES):
         return f"{100 * mean:.2f} ± {f'{100 * deviation:.2f}' if isinstance(deviation, float) else '?'} %"
     return f"{mean:.4g} ± {f'{deviation:.2g}' if isinstance(deviation, float) else '?'}"
+
+
+def table_lines(rows: Sequence[Sequence[str]], left: Collection[int] = (0,)) -> list[str]:
+    """Return rows of cells in aligned columns. The columns `left` are aligned to the left, the others to the right."""
+    from rich.cells import cell_len  # some letters take two cells of a terminal; lazy: rich delays every command
+
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    lines: list[str] = []
+    for row in rows:
+        padded = ((cell, " " * (width - cell_len(cell))) for cell, width in zip(row, widths, strict=True))
+        cells = (cell + space if place in left else space + cell for place, (cell, space) in enumerate(padded))
+        lines.append("  ".join(cells).rstrip())
+    return lines

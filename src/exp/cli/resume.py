@@ -72,7 +72,7 @@ def resume_run(line: CommandLine) -> CommandLine:
     overrides = [*(word for word in saved if override_key(word) not in keys), *pinned, *rest.overrides]
     resumed = replace(rest, overrides=tuple(overrides), resumed=folder)
     if rest.config_dir is None and (saved := read_config_dir(folder)):
-        check_recorded_dir(saved[1], text_override("resume", given[0]))
+        check_recorded_dir(saved[1], f"resume={given[0]}")
         resumed = replace(resumed, flags=(*saved, *rest.flags), config_dir=saved[1])
     refuse_hydra_settings(overrides, list(rest.overrides), resumed.search)
     refuse_changes(folder, resumed, rest.overrides)
@@ -160,7 +160,7 @@ def resume_sweep(line: CommandLine) -> CommandLine:
     added = (text_override("hydra.sweep.dir", str(folder)), text_override("sweep.resume", str(folder)))
     resumed = without_folder.with_overrides([*saved, *pinned, *without_folder.overrides, *added])
     if line.config_dir is None and (config_dir := read_sweep_config_dir(folder)):
-        check_recorded_dir(config_dir[1], text_override("sweep.resume", given[0]))
+        check_recorded_dir(config_dir[1], f"sweep.resume={given[0]}")
         resumed = replace(resumed, flags=(*config_dir, *line.flags), config_dir=config_dir[1])
     return resumed
 

@@ -1,5 +1,6 @@
 """Validate a composed config before the run or sweep writes anything. Each raises ConfigError."""
 
+import shlex
 from itertools import count
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def check_run_folder(config: DictConfig) -> None:
     folder = Path(str(config.hydra.run.dir))
     if config.resume is None and (found := find_results_to_keep(folder)) is not None:
         can_resume = found == "a run" and summary.read(folder).get("status") != "diverged"  # it would diverge again
-        onward = f"{text_override('resume', str(folder))} to resume it, or " if can_resume else ""
+        onward = f"{shlex.quote(text_override('resume', str(folder)))} to resume it, or " if can_resume else ""
         raise ConfigError(
             f"hydra.run.dir={folder}: the folder already contains {found}",
             f"{onward}hydra.run.dir=ANOTHER_FOLDER",
@@ -65,12 +66,12 @@ def check_sweep_folder(config: DictConfig) -> None:
             override = text_override("hydra.sweep.dir", str(_find_unused(folder)))
             raise ConfigError(
                 f"hydra.sweep.dir={folder}: the folder already contains a sweep, and a search needs a new one",
-                override,
+                shlex.quote(override),
                 key="hydra.sweep.dir",
                 override=override,
             )
         is_resumable = (folder / SWEEP_MANIFEST).is_file() and is_sweep(folder)
-        onward = f"{text_override('sweep.resume', str(folder))} to resume it, or " if is_resumable else ""
+        onward = f"{shlex.quote(text_override('sweep.resume', str(folder)))} to resume it, or " if is_resumable else ""
         raise ConfigError(
             f"hydra.sweep.dir={folder}: the folder already contains {found}",
             f"{onward}hydra.sweep.dir=ANOTHER_FOLDER",

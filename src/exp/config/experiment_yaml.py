@@ -6,6 +6,7 @@ from typing import cast
 import yaml
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
+from exp.config.overrides import shell_line
 from exp.errors import ConfigError, nearest
 
 # More values than any config has, and fewer than aliases that contain aliases can make.
@@ -60,11 +61,11 @@ def _read(path: str) -> str:
     if file.is_dir():
         below = sorted(one for one in file.iterdir() if one.suffix in (".yaml", ".yml"))
         what = f"{path}: it is a folder"
-        raise ConfigError(what, f"python -m exp {below[0]}" if below else "the path of a YAML file")
+        raise ConfigError(what, shell_line([str(below[0])]) if below else "the path of a YAML file")
     if not file.exists():
         others = [one.name for pattern in ("*.yaml", "*.yml") for one in file.parent.glob(pattern)]
         near = nearest(file.name, others)
-        meant = f"python -m exp {file.with_name(near)}" if near else "the path of a YAML file"
+        meant = shell_line([str(file.with_name(near))]) if near else "the path of a YAML file"
         raise ConfigError(f"{path}: file not found", meant)
     try:
         return file.read_text(encoding="utf-8-sig")

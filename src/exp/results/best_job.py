@@ -1,6 +1,7 @@
 """The best choice of a sweep: its jobs, and the command that trains it alone. Imports no torch."""
 
 import math
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -173,7 +174,11 @@ def choose_jobs(run: str, ensemble: bool | None = None) -> tuple[tuple[Path, ...
         if ensemble:
             what = f"run={run} ensemble=true: it is one run, and an ensemble averages the seeds or folds of a sweep"
             parent = folder.absolute().parent
-            fix = f"run={display_path(parent)} ensemble=true" if is_sweep(parent) else f"run={run} ensemble=false"
+            fix = (
+                f"{shlex.quote(f'run={display_path(parent)}')} ensemble=true"
+                if is_sweep(parent)
+                else f"run={run} ensemble=false"
+            )
             raise ConfigError(what, fix)
         return (folder,), []
     best = find_best(folder)

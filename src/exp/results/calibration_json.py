@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from exp.config.overrides import shell_line
 from exp.errors import DataError
 from exp.results.atomic import replacement
 from exp.results.run_folder import CALIBRATION
@@ -44,9 +45,8 @@ def read(folder: Path, step: int, classes: int) -> Calibration | None:
         fitted = int(content["step"])
         _check(calibration, classes)
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise DataError(
-            f"{path} cannot be read: {error}", f"python -m exp calibrate run={folder}, or delete the file"
-        ) from error
+        again = shell_line(["calibrate", f"run={folder}"])
+        raise DataError(f"{path} cannot be read: {error}", f"{again}, or delete the file") from error
     if fitted != step:
         print(f"not calibrated: {path} is of step {fitted:,}, and the parameters are of step {step:,}")
         return None

@@ -1,5 +1,6 @@
 """Find and read the parameters that `init=RUN` names. Checking the path imports no torch."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,14 +30,16 @@ def find_initial(init: str) -> tuple[Path, str]:
         near = nearest(folder.name, [path.name for path in folder.parent.glob("*") if is_run(path)])
         meant = next((path for path in sorted(folder.glob("*")) if is_run(path)), near and folder.with_name(near))
         override = text_override("init", str(meant)) if meant else None
-        fix = override or "init= and the folder that a run named at its end"
+        fix = shlex.quote(override) if override else "init= and the folder that a run named at its end"
         raise ConfigError(f"init={init}: no run is there", fix, key="init", override=override)
     if not which:
         which = final_checkpoint(folder, read_config(folder).get("early_stopping", {}))
     if not (folder / _CHECKPOINTS[which]).is_file():
-        fix = next((f"init={name}:{other}" for other, path in _CHECKPOINTS.items() if (folder / path).is_file()), None)
+        other = next((other for other, path in _CHECKPOINTS.items() if (folder / path).is_file()), None)
+        override = None if other is None else text_override("init", f"{name}:{other}")
+        fix = shlex.quote(override) if override else "a run that saved a checkpoint"
         what = f"init={init}: the run has no {_CHECKPOINTS[which]}"
-        raise ConfigError(what, fix or "a run that saved a checkpoint", key="init", override=fix)
+        raise ConfigError(what, fix, key="init", override=override)
     return folder, which
 
 

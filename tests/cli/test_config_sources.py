@@ -92,6 +92,10 @@ def test_a_folder_that_is_gone_is_named_by_the_command_that_needs_it():
     assert f"the folder of its own YAML files, --config-dir {Path.cwd()}/mypkg/conf, is not there" in said
     assert "try: python -m exp --config-dir ITS_NEW_PLACE resume=run\n" in said
     assert "wide(width=3)" in run("--config-dir", "moved", "resume=run", "epochs=2").stdout
+    shutil.move("run", "a, b")
+    shutil.move("moved", "again")
+    said = run('resume="a, b"', code=1).stderr
+    assert "try: python -m exp --config-dir ITS_NEW_PLACE 'resume=\"a, b\"'\n" in said
 
 
 def test_a_searchpath_cannot_change_hydras_settings():

@@ -173,13 +173,9 @@ def choose_jobs(run: str, ensemble: bool | None = None) -> tuple[tuple[Path, ...
         check_is_run(folder)
         if ensemble:
             what = f"run={run} ensemble=true: it is one run, and an ensemble averages the seeds or folds of a sweep"
-            parent = folder.absolute().parent
-            fix = (
-                f"{shlex.quote(f'run={display_path(parent)}')} ensemble=true"
-                if is_sweep(parent)
-                else f"run={run} ensemble=false"
-            )
-            raise ConfigError(what, fix)
+            above = folder.absolute().parent
+            words = (display_path(above), "true") if is_sweep(above) else (run, "false")
+            raise ConfigError(what, shlex.join([f"run={words[0]}", f"ensemble={words[1]}"]))
         return (folder,), []
     best = find_best(folder)
     if ensemble and len(best.jobs) == 1:

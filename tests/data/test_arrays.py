@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 
 from exp.data.dataset import as_dataset
 from exp.data.files import arrays
@@ -36,6 +38,46 @@ DATES = np.array(["2024-01-01", "NaT"] * 15, dtype="datetime64[D]")
 def test_what_is_no_number_is_refused(x: Any, y: np.ndarray, message: str):
     with pytest.raises(DataError, match=message):
         as_dataset((x, y))
+
+
+def objects(*values: object) -> np.ndarray:
+    """30 rows of these values, as a column of a DataFrame may hold them."""
+    y = np.empty(30, dtype=object)
+    y[:] = values * (30 // len(values))
+    return y
+
+
+@pytest.mark.parametrize("gap", [None, np.nan, pd.NA, pd.NaT])
+@pytest.mark.parametrize("values", [("a", "b"), (0, 1), (1.5, 2.5), (True, False)])
+def test_a_target_that_is_missing_among_objects_is_no_class(gap: object, values: tuple[object, ...]):
+    """Each NaN became a class of its own."""
+    with pytest.raises(DataError, match=r"^dataset: 10 of 30 rows have no target, the first is row 2\n  try: remove"):
+        as_dataset((X, objects(values[0], gap, values[1])))
+
+
+@pytest.mark.parametrize("values", [("a", "b", "c"), (0, 1, 2), (1.5, 2.5, 3.5), (True, False, True)])
+def test_objects_are_targets_of_their_own_type(values: tuple[object, ...]):
+    """Floats were classes."""
+    found, expected = as_dataset((X, objects(*values))), as_dataset((X, np.array(values * 10)))
+    assert found.classes == expected.classes
+    assert np.array_equal(found.y, expected.y)
+    assert found.y.dtype == expected.y.dtype
+
+
+@pytest.mark.parametrize("targets", [["a", None], ["a", "b"]])
+def test_a_torch_dataset_of_words_has_no_class_none(targets: list[object]):
+    class Rows(torch.utils.data.Dataset):
+        def __len__(self) -> int:
+            return 30
+
+        def __getitem__(self, row: int) -> tuple[np.ndarray, object]:
+            return X[row], targets[row % 2]
+
+    if None in targets:
+        with pytest.raises(DataError):
+            as_dataset(Rows())
+    else:
+        assert as_dataset(Rows()).classes == ("a", "b")
 
 
 def test_a_single_array_is_refused(tmp_path: Path):

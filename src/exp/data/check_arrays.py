@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exp.data.columns.number import LARGEST
+from exp.data.frame import import_pandas
 from exp.data.mapped.maps import iterate_blocks
 from exp.data.mapped.scratch import Scratch
-from exp.errors import DataError
+from exp.errors import DataError, pluralize
 
 # Kinds of arrays that would lose their meaning as float64, and what to give instead.
 _NOT_NUMBERS = {
@@ -63,6 +64,25 @@ def check_features(x: NDArray[Any], y: NDArray[Any], scratch: Scratch | None) ->
             "remove or fill these values before",
         )
     return x
+
+
+def unpack_objects(y: NDArray[Any]) -> NDArray[Any]:
+    """Return targets [N] or [N, K] that are objects of Python as the type that all of them have: float64 of floats.
+
+    Raises:
+        DataError: A row has no target: None, NaN, or NA of pandas.
+    """
+    if y.dtype.kind != "O":
+        return y
+    is_missing = np.asarray(import_pandas().isna(y), dtype=np.bool_).reshape(len(y), -1).any(axis=1)
+    if is_missing.any():
+        what = f"{int(is_missing.sum()):,} of {pluralize(len(y), 'row')} have no target"
+        raise DataError(f"dataset: {what}, the first is row {int(is_missing.argmax()) + 1:,}", "remove these rows")
+    try:
+        plain = np.asarray(y.tolist())
+    except ValueError:  # sequences of several lengths
+        return y
+    return plain if plain.shape == y.shape else y
 
 
 def check_numbers(y: NDArray[Any]) -> None:

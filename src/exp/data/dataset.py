@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exp.config.target_kind import TargetKind
-from exp.data.check_arrays import check_features, check_numbers
+from exp.data.check_arrays import check_features, check_numbers, unpack_objects
 from exp.data.columns.category import CategoryColumn
 from exp.data.columns.column import Column
 from exp.data.columns.number import NumberColumn
@@ -125,6 +125,7 @@ def as_dataset(source: Any, scratch: Scratch | None = None) -> Dataset:
             "return x of shape [N, F] and y of shape [N]",
         )
     x, y = (_as_array(name, part) for name, part in zip("xy", cast("tuple[Any, Any]", pair), strict=True))
+    y = unpack_objects(y)
     x, shape = _flatten(x)
     x = check_features(x, y, scratch)
     columns = tuple(map(NumberColumn, _names(source, "feature_names", [f"x{i + 1}" for i in range(x.shape[1])])))

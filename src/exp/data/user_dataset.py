@@ -68,7 +68,7 @@ def read_rows(source: Any, scratch: Scratch | None) -> SimpleNamespace:
             if scratch is not None:
                 scratch.report("read", number, count)
     names = {key: getattr(source, key, None) for key in ("feature_names", "target_names")}
-    return SimpleNamespace(data=x, target=y if y.dtype != object else y.astype(str), **names)
+    return SimpleNamespace(data=x, target=y, **names)
 
 
 def _get_row(source: Any, number: int, name: str) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from exp.data.columns.column import Floats
+from exp.data.columns.infer import ColumnOptions, parse_column
 from exp.data.encode import encode_new_targets, encode_rows
 from exp.data.files import table
 from exp.data.from_frame import TableOptions, dataset_from_frame
@@ -199,3 +200,24 @@ def test_odd_cells_among_prices_are_missing():
     dataset = dataset_from_frame(with_column(cells), "x.csv", TableOptions("ill"))
     assert dataset.x[1, 0] == 1037.5
     assert np.isnan(dataset.x[2, 0])
+
+
+@pytest.mark.parametrize(
+    ("digits", "odd", "is_code"),
+    [
+        ([f"{n:02}" for n in range(1, 90)], ["2A", "2B"], True),  # departments of France
+        ([f"{n:03}" for n in range(1, 90)], ["02A", "02B"], True),
+        ([str(n) for n in range(59000, 59090)], ["2B033", "2A004"], True),
+        ([f"{n:02}" for n in range(1, 90)], ["O1"], False),  # one cell is rather a mistake
+        ([f"{n:02}" for n in range(1, 90)], ["many", "none"], False),
+        ([str(n) for n in range(100, 190)], ["10k", "20k"], False),  # a unit
+        ([str(n) for n in range(1, 90)], ["A1", "B22"], False),
+        ([f"{n / 10}" for n in range(100, 190)], ["1A.2", "1B.3"], False),
+    ],
+)
+def test_numbers_among_codes_are_codes(digits: list[str], odd: list[str], is_code: bool):
+    words = pd.Series([*digits, *odd], dtype="str")
+    options = ColumnOptions({}, {}, "auto", None)
+    assert parse_column("x", words, options).column.kind == ("category" if is_code else "number")
+    declared = ColumnOptions({"x": "number"}, {}, "auto", None)
+    assert parse_column("x", words, declared).column.kind == "number"

@@ -62,7 +62,7 @@ def read_target(name: str, cells: Cells, task: str, decimal: str | None = ".") -
             words = text.mask(np.isnan(booleans.values)) if booleans.notes else cells
             return Target(words, (*booleans.notes, *_case_notes(name, words)))
         for_words = "dataset.task=classes" if task == "auto" else ""
-        parsed = parse_mostly_numbers(name, text, decimal, for_words)
+        parsed = parse_mostly_numbers(name, text, decimal, for_words, may_be_codes=task == "auto")
         if parsed is None:
             return Target(cells)
         numbers, is_odd = parsed

@@ -47,7 +47,8 @@ class NumberColumn(Column):
             return Parsed(cls(name, missing=options["missing"], notation=notation), values, notes)
         if types.is_datetime64_any_dtype(cells):
             return None
-        parsed = parse_mostly_numbers(name, cells.astype(object), options["decimal"])
+        may_be_codes = not options["is_declared"]
+        parsed = parse_mostly_numbers(name, cells.astype(object), options["decimal"], may_be_codes=may_be_codes)
         if parsed is None:
             return None
         numbers, is_odd = parsed

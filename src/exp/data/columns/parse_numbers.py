@@ -31,6 +31,8 @@ class Numbers:
 # A column of numbers may hold this share of other cells, or half if these are all the same word, such as "unknown".
 _ODD_SHARE, _ODD_SHARE_OF_ONE_WORD = 0.1, 0.5
 
+# Words of digits and letters, and a letter that is no unit at the end.
+_CODE, _INNER_LETTER = re.compile(r"(?=\D*\d)[^\W_]*[^\W\d_][^\W_]*", re.ASCII), re.compile(r"[^\W\d_]\d", re.ASCII)
 
 # Decimal mark and mark of the thousands, in the order in which they are tried.
 _MARKS = ((".", ""), (".", ","), (",", ""), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"), (".", "_"))
@@ -84,11 +86,18 @@ def parse_numbers(name: str, cells: Cells, decimal: str | None = None, for_words
 
 
 def parse_mostly_numbers(
-    name: str, cells: Cells, decimal: str | None = None, for_words: str | None = None
+    name: str,
+    cells: Cells,
+    decimal: str | None = None,
+    for_words: str | None = None,
+    may_be_codes: bool = True,
 ) -> tuple[Numbers, NDArray[np.bool_]] | None:
     """Return the numbers of a column of text, and which cells [N] are something else, if few are.
 
     Those cells are NaN. None if the other cells do not make numbers either. `parse_numbers` describes the arguments.
+
+    Args:
+        may_be_codes: Whether 01 and 2A are codes, of which None is returned.
     """
     codes, words = _factorize(cells)
     split = [None if is_gap(word) else split_cell(word) for word in words]
@@ -105,12 +114,22 @@ def parse_mostly_numbers(
     is_odd = np.array([*is_odd_word, False], dtype=np.bool_)[codes]
     odd = [cell for cell, is_odd_one in zip(split, is_odd_word, strict=True) if is_odd_one]
     share = _ODD_SHARE_OF_ONE_WORD if odd == [None] else _ODD_SHARE  # another unit is no word: 1st, 2nd, 3rd are names
-    if int(is_odd.sum()) >= share * int((codes >= 0).sum()):
+    if int(is_odd.sum()) >= share * int((codes >= 0).sum()) or (may_be_codes and _are_codes(words, is_odd_word)):
         return None
     numbers = parse_numbers(name, cells.mask(is_odd), decimal, for_words)
     if numbers is None or (odd and len(np.unique(numbers.values[~np.isnan(numbers.values)])) < 2):
         return None  # 5k and half-marathon are names
     return numbers, is_odd
+
+
+def _are_codes(words: Sequence[str], is_odd: Sequence[bool]) -> bool:
+    """Return whether words, of which some are not numbers, are codes: 2A and 2B among 01, or 2B033 among 59346."""
+    odd = [word for word, is_odd_one in zip(words, is_odd, strict=True) if is_odd_one]
+    digits = [word for word in words if word.isdecimal()]
+    if len(odd) < 2 or not digits or not all(map(_CODE.fullmatch, odd)):
+        return False
+    has_zeros = any(len(word) > 1 and word.startswith("0") for word in digits)
+    return has_zeros or (all(map(_INNER_LETTER.search, odd)) and len({*map(len, (*odd, *digits))}) == 1)
 
 
 def read_numbers(cells: Cells, notation: Notation) -> tuple[Floats, NDArray[np.bool_]]:

@@ -383,7 +383,7 @@ def test_the_limit_of_an_array_holds_for_all_arrays_of_a_sweep(
         (["sweep.workers=0"], 1),
     ],
 )
-def test_workers_that_are_typed_limit_the_jobs_in_the_queue(words: list[str], workers: int):
-    config = compose_config([LOCAL, "hydra.sweep.dir=sweep", *words], with_hydra=True)
+def test_workers_that_are_typed_limit_the_jobs_in_the_queue(words: list[str], workers: int, tmp_path: Path):
+    config = compose_config([LOCAL, f"hydra.sweep.dir={tmp_path}", *words], with_hydra=True)
     with make_executor(config, 5) as executor:
         assert executor.workers == workers

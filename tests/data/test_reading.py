@@ -196,6 +196,11 @@ def test_names_that_look_like_values_are_names(names: str, row: str, tmp_path: P
     assert len(table.frame) == 2
 
 
+def test_names_in_single_quotes_are_read_without_them(tmp_path: Path):
+    (tmp_path / "x.txt").write_text("'age' 'it''s' 'x'\n1 2 3\n4 5 6\n")
+    assert [*read_frame(str(tmp_path / "x.txt")).frame.columns] == ["age", "'it''s'", "x"]
+
+
 def test_a_column_without_a_name_gets_one(tmp_path: Path):
     table = read(tmp_path, LINES.replace("town", ""))
     assert list(table.frame.columns) == ["age", "column 2", "ill"]

@@ -250,6 +250,7 @@ def test_an_export_is_compared_on_the_lines_of_the_file_too(place: Path, served:
 def test_names_have_no_blanks_around_them(served: Any):
     row = rows_of(1)[0]
     assert served["predict"]([{f" {name}\n": cell for name, cell in row.items()}]) == served["predict"]([row])
+    assert served["predict"]([{f"'{name}'": cell for name, cell in row.items()}]) == served["predict"]([row])
     with pytest.raises(ValueError, match=r"^duplicate column names: word$"):
         served["predict"]([{**row, "word ": "red"}])
 

@@ -108,7 +108,7 @@ def read(cells: list[Any], column: Any, tell: Any) -> list[float]:
 
 
 def plain(name: Any) -> str:
-    return re.sub(r"\s*[\r\n]\s*", " ", str(name).strip())
+    return re.sub(r"\A'([^']+)'\Z", r"\1", re.sub(r"\s*[\r\n]\s*", " ", str(name).strip()))
 
 
 def name_cells(names: Any, cells: Any) -> dict[str, Any]:

@@ -23,8 +23,8 @@ def is_number(cell: str) -> bool:
 
 
 def strip_name(name: str) -> str:
-    """Return a column name without blanks around it, and with one blank for a line end in it."""
-    return re.sub(r"\s*[\r\n]\s*", " ", name.strip())
+    """Return a column name without blanks or single quotes around it, and with one blank for a line end in it."""
+    return re.sub(r"\A'([^']+)'\Z", r"\1", re.sub(r"\s*[\r\n]\s*", " ", name.strip()))
 
 
 def distinguish_names(names: Sequence[str]) -> tuple[list[str], list[str]]:

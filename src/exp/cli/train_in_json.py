@@ -4,8 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from io import StringIO
-from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -16,18 +15,14 @@ from exp.cli.mode import SHOWING
 from exp.cli.training_fields import describe_training
 from exp.training.interrupts import exit_code_of, raising_sigterm
 
+if TYPE_CHECKING:
+    from exp.cli.main import Completed
+
 FLAG = "--json"
 
-Trained: TypeAlias = tuple[Path | None, int, Sequence[Sequence[str]] | None]
 
-
-def train_in_json(arguments: Sequence[str], train: Callable[[Sequence[str]], Trained]) -> int:
-    """Train or sweep by `train`, print the object, and return the exit code.
-
-    Args:
-        train: Takes the arguments without --json; returns the folder, None where nothing is to be trained, the exit
-            code, and the overrides of each job if they were only listed.
-    """
+def train_in_json(arguments: Sequence[str], train: "Callable[[Sequence[str]], Completed]") -> int:
+    """Train or sweep by `train`, which takes the other arguments, print the object, and return the exit code."""
     words = [word for word in arguments if word != FLAG]
     shown = StringIO() if SHOWING & {word.partition("=")[0] for word in words} else None
     planned: Sequence[Sequence[str]] | None = None

@@ -445,6 +445,19 @@ def test_excel(tmp_path: Path):
     pd.testing.assert_frame_equal(read_frame(str(tmp_path / "x.csv")).frame, table.frame)
 
 
+def test_the_sheet_with_the_target_is_offered(tmp_path: Path):
+    rows: list[list[Any]] = [["rain", "cases"], *([day * 5 % 9, day * 7 % 11 + 0.5] for day in range(30))]
+    write_excel(tmp_path / "x.xlsx", Notes=[["Source", "Links"], ["a", "b"]], Cases=[["Cases of 2024"], *rows])
+    with pytest.raises(DataError) as caught:
+        table(str(tmp_path / "x.xlsx"), "cases")
+    assert "has no column 'cases' in the sheet that was read, but sheet 'Cases' has it" in str(caught.value)
+    assert (caught.value.fix, caught.value.override) == ("dataset.sheet=Cases", "dataset.sheet=Cases")
+    assert len(table(str(tmp_path / "x.xlsx"), "cases", sheet="Cases").x) == 30
+    with pytest.raises(DataError, match="has no column 'other'") as caught:
+        table(str(tmp_path / "x.xlsx"), "other")
+    assert "dataset.sheet" not in str(caught.value)
+
+
 def test_options_without_such_a_value_are_refused(tmp_path: Path):
     for options in (
         {"encoding": "hex"},

@@ -20,6 +20,7 @@ from exp.data.parts import find_mixed_columns, join_files
 from exp.data.read_table import find_file, open_table, read_frame
 from exp.data.reading.gaps import parse_empty_values
 from exp.data.reading.source import DAMAGES
+from exp.data.sheets import offer_sheet
 from exp.data.targets import find_targets, offer_no_header
 from exp.data.weight_column import weigh_rows
 from exp.errors import ConfigError, DataError
@@ -125,7 +126,8 @@ def table(
     with offer_no_header(target):
         files = {key: read(text=text) for key, read in readers.items()}
     if len(files) == 1:
-        return dataset_from_frame(files["path"].frame, path, options, files["path"].notes)
+        with offer_sheet(path, target):
+            return dataset_from_frame(files["path"].frame, path, options, files["path"].notes)
     if split_column is not None:
         raise ConfigError(
             f"dataset.split_column={split_column}: it cannot be combined with dataset.val_path or dataset.test_path",

@@ -23,6 +23,9 @@ from exp.data.reading.header import (
 from exp.data.reading.source import Source
 from exp.errors import DataError, nearest, pluralize, require_extra
 
+# The rows of a sheet among which names of columns are looked for.
+_FIRST_ROWS = 20
+
 
 def read_excel(
     source: Source,
@@ -84,6 +87,21 @@ def read_excel(
             cells = [_spell_plainly(cell) if isinstance(cell, float) else cell for cell in cells]
         columns.append(_convert(cells, name in text and not is_number))
     return import_pandas().DataFrame(dict(enumerate(columns))), names, tuple(notes)
+
+
+def find_sheet(source: Source, names: Collection[str]) -> str | None:
+    """Return the first sheet with a row of cells that has all these names among the first ones; None without one.
+
+    Raises:
+        DataError: The file is damaged.
+        ConfigError: openpyxl is not installed.
+    """
+    _, titles, _ = _read_sheet(source, None)
+    for title in titles:
+        rows = _read_sheet(source, title)[2][:_FIRST_ROWS]
+        if any({*names} <= {strip_name(_spell(cell)) for cell in row} for row in rows):
+            return title
+    return None
 
 
 def _read_sheet(source: Source, sheet: str | None) -> tuple[str, list[str], list[list[Any]]]:

@@ -345,6 +345,16 @@ def test_a_note_names_numbers_with_zeros_in_front(tmp_path: Path):
     assert dataset_from_frame(read.frame, "x.csv", options).classes == ("00", "01")
 
 
+@pytest.mark.parametrize("name", [None, np.nan, pd.NA, ""])
+def test_a_column_of_a_frame_without_a_name_is_called_as_in_its_file(name: object, tmp_path: Path):
+    """It was called nan, and the file that the DataFrame was saved to had no such column."""
+    frame = pd.DataFrame([[1.0, 2.0], [3.0, 4.0]], columns=pd.Index(["a", name], dtype=object))
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    table, read = frame_in_memory(frame, "df", EmptyValues()), read_frame(str(tmp_path / "rows.csv"))
+    assert list(table.frame) == list(read.frame) == ["a", "column 2"]
+    assert "column 2 has no name: 'column 2' here" in table.notes
+
+
 @pytest.mark.parametrize("kind", ["csv", "parquet", "xlsx", "frame"])
 def test_words_that_become_numbers_are_noted_with_the_zeros_and_digits_that_they_lose(kind: str, tmp_path: Path):
     large = [str(2**53 + row) for row in range(30)]

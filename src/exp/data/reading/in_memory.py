@@ -19,7 +19,8 @@ def read_in_memory(given: Frame, where: str) -> tuple[Frame, list[str], list[str
     if isinstance(given.columns, pd.MultiIndex):
         what = f"{where}: the names of its columns have {given.columns.nlevels} levels"
         raise DataError(what, "df.columns = ['_'.join(map(str, name)) for name in df.columns]")
-    names, repeated = distinguish_names([strip_name(str(name)) for name in given.columns])
+    # A file has nothing in place of a name that is None or NaN.
+    names, repeated = distinguish_names(["" if pd.isna(name) is True else strip_name(str(name)) for name in given])
     notes += repeated
     columns: dict[int, Cells] = {}
     for place, name in enumerate(names):

@@ -293,3 +293,12 @@ def test_the_description_of_a_format_has_an_example_in_it():
         example = described.partition("such as ")[2]
         expected = (23 * 60 + 59) / 1440 if form == TIME else day(firsts.get(form, "2024-12-31"))
         assert read_day(example, form) == pytest.approx(expected, abs=1e-9), form
+
+
+def test_a_month_among_years_is_no_date_in_new_rows_either():
+    words = [*(f"{year}-{(year + 1) % 100:02}" for year in range(1990, 2010)), "1999-01"]
+    parsed = DateColumn.parse("when", cells(*words), {"missing": "auto", "day_first": None, "is_declared": False})
+    assert parsed is not None
+    values, is_wrong = read_dates(cells(*words), parsed.column.format)
+    assert np.array_equal(values, parsed.values, equal_nan=True)
+    assert is_wrong.tolist() == [False] * 20 + [True]

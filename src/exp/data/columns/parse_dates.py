@@ -156,6 +156,8 @@ def read_dates(cells: Cells, form: str) -> tuple[Floats, NDArray[np.bool_]]:
 
 def new_formats(form: str) -> list[str]:
     """Return the formats in which new cells of a column may be written, its own first."""
+    if form == SEASON:
+        return [form]  # 2010-05 is rather a mistake than a month
     return [form, *(other for other in (*FORMATS, *DECLARED * (form in DECLARED)) if (other == TIME) == (form == TIME))]
 
 

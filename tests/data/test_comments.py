@@ -36,7 +36,7 @@ def read(folder: Path, content: str | bytes) -> Table:
 def test_a_quoted_cell_and_a_cell_of_a_row_are_no_comment(content: str, tmp_path: Path):
     separator = next(mark for mark in "\t;," if mark in content + ",")
     expected = pd.read_csv(io.StringIO(content), sep=separator, skipinitialspace=separator != "\t")
-    expected.columns = [name.replace("\n", " ").replace("Unnamed: 0", "column 1") for name in expected]
+    expected.columns = [name.replace("\n", " ").replace("Unnamed: 0", "column 1").strip("'") for name in expected]
     for file in (content.encode(), content.encode("utf-8-sig"), content.encode("utf-16")):
         read_back = read(tmp_path, file)
         pd.testing.assert_frame_equal(read_back.frame, expected, check_dtype=False)

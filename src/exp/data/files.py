@@ -126,7 +126,7 @@ def table(
     with offer_no_header(target):
         files = {key: read(text=text) for key, read in readers.items()}
     if len(files) == 1:
-        with offer_sheet(path, target):
+        with offer_sheet(path, sheet, target):
             return dataset_from_frame(files["path"].frame, path, options, files["path"].notes)
     if split_column is not None:
         raise ConfigError(

@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from exp.config.overrides import text_override
 from exp.config.python_names import is_held
 from exp.data.input_files import find_files
-from exp.data.reading.excel import find_sheet
+from exp.data.reading.excel import find_other_sheet
 from exp.data.reading.source import open_source
 from exp.errors import DataError
 
 
 @contextmanager
-def offer_sheet(path: str, target: str | int | Sequence[str | int]) -> Generator[None]:
-    """Name the sheet with the target in the error that the table in an Excel file has no such column."""
+def offer_sheet(path: str, sheet: str | None, target: str | int | Sequence[str | int]) -> Generator[None]:
+    """Name another sheet, with the target, in the error that the table in a `sheet` of Excel has no such column."""
     try:
         yield
     except DataError as error:
@@ -22,7 +22,7 @@ def offer_sheet(path: str, target: str | int | Sequence[str | int]) -> Generator
             raise
         (source,) = [open_source(file, path) for file in find_files(path, "dataset.path")[:1]]
         names = [str(one) for one in ([target] if isinstance(target, str | int) else target)]
-        title = find_sheet(source, names) if source.kind == "excel" else None
+        title = find_other_sheet(source, sheet, names) if source.kind == "excel" else None
         if title is None:
             raise
         override = text_override("dataset.sheet", title)

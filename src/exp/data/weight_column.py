@@ -23,7 +23,7 @@ def parse_weights(name: str, cells: Cells, decimal: str | None = ".") -> tuple[F
     Raises:
         DataError: Most cells are words.
     """
-    parsed = NumberColumn.parse(name, cells, {"missing": "error", "decimal": decimal})
+    parsed = NumberColumn.parse(name, cells, {"missing": "error", "decimal": decimal, "is_declared": True})
     if parsed is None:
         raise DataError(
             f"dataset.weight={name}: its cells are not numbers, such as {cells.dropna().iloc[0]!r}",

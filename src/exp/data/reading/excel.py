@@ -89,15 +89,20 @@ def read_excel(
     return import_pandas().DataFrame(dict(enumerate(columns))), names, tuple(notes)
 
 
-def find_sheet(source: Source, names: Collection[str]) -> str | None:
-    """Return the first sheet with a row of cells that has all these names among the first ones; None without one.
+def find_other_sheet(source: Source, sheet: str | None, names: Collection[str]) -> str | None:
+    """Return the first other sheet with a row of cells that has all these names among the first ones; None without one.
+
+    Args:
+        sheet: The sheet that was read; None: the first one with cells.
 
     Raises:
         DataError: The file is damaged.
         ConfigError: openpyxl is not installed.
     """
-    _, titles, _ = _read_sheet(source, None)
+    own, titles, _ = _read_sheet(source, sheet)
     for title in titles:
+        if title == own:
+            continue
         rows = _read_sheet(source, title)[2][:_FIRST_ROWS]
         if any({*names} <= {strip_name(_spell(cell)) for cell in row} for row in rows):
             return title

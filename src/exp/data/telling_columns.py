@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ _FEWEST_STEPS = 20
 # Fewest changes of the target for each value of a number, in their order, at which its values are names.
 _LEAST_CHANGES = 0.25
 
-# Rows that are looked at first: most columns are done with then.
+# Rows that are looked at first. In a larger table, other columns would take seconds to sort.
 _SAMPLE = 5000
 
 
@@ -42,16 +42,32 @@ def describe_telling_columns(dataset: Dataset, rows: Sequence[NDArray[np.int64]]
     for place, column in enumerate(dataset.columns):
         if column.kind not in ("category", "number"):
             continue
-        values = np.where(column.is_missing(dataset.x[:, place]), np.nan, dataset.x[:, place])
-        starts, known = _find_starts(values, codes)
-        if starts is None:
+        may_be_curve = column.kind == "number" and dataset.classes is None
+        cells, is_number = dataset.x[:, place], column.kind == "number"
+        first = np.where(column.is_missing(cells[:_SAMPLE]), np.nan, cells[:_SAMPLE])
+        if (how := _how_it_tells(first, codes[:_SAMPLE], is_number, may_be_curve)) is None:
             continue
-        of_value, is_number = known[starts], column.kind == "number"
-        if is_number and dataset.classes is None and _only_rise_or_fall(of_value):
-            curves += [column.name] * _is_curve(values, of_value)
-        elif _are_names(starts, known, codes) and not (is_number and _are_ranges(of_value)):
+        values = np.where(column.is_missing(cells), np.nan, cells)
+        if len(values) > _SAMPLE:
+            how = _how_it_tells(values, codes, is_number, may_be_curve)
+        if how == "curve":
+            curves.append(column.name)
+        elif how == "name":
             names[column.name] = values
     return [*_describe_curves(dataset.target, curves), *_describe_names(dataset.target, names, rows)]
+
+
+def _how_it_tells(
+    values: Floats, codes: NDArray[np.int64], is_number: bool, may_be_curve: bool
+) -> Literal["curve", "name"] | None:
+    """Return how the values [N] of a column tell the codes [N] of the target; None if they do not."""
+    starts, known = _find_starts(values, codes)
+    if starts is None:
+        return None
+    of_value = known[starts]
+    if may_be_curve and _only_rise_or_fall(of_value):
+        return "curve" if _is_curve(values, of_value) else None
+    return "name" if _are_names(starts, known, codes) and not (is_number and _are_ranges(of_value)) else None
 
 
 def _describe_curves(target: str, curves: Sequence[str]) -> list[str]:
@@ -118,8 +134,6 @@ def _find_starts(values: Floats, codes: NDArray[np.int64]) -> tuple[NDArray[np.i
 
     The former is None if two rows of one value have different codes. Rows without a value are left out.
     """
-    if len(values) > _SAMPLE and _find_starts(values[:_SAMPLE], codes[:_SAMPLE])[0] is None:
-        return None, codes[:0]
     order = np.argsort(values, kind="stable")
     present = values[order]
     present = present[~np.isnan(present)]

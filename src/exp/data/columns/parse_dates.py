@@ -99,7 +99,7 @@ def find_compact_day(cells: Cells) -> str | None:
     types = import_pandas().api.types
     if types.is_bool_dtype(cells.dtype) or types.is_datetime64_any_dtype(cells.dtype):
         return None
-    if types.is_numeric_dtype(cells.dtype) and not cells.dropna().between(_FIRST_DAY, _LAST_DAY).all():
+    if types.is_numeric_dtype(cells.dtype) and not (cells.min() >= _FIRST_DAY and cells.max() <= _LAST_DAY):
         return None
     for part in (cells.head(_SAMPLE), cells):  # most columns of text differ in their first cells
         words = [word for word in _factorize(part)[1] if not _is_gap(word)]

@@ -42,7 +42,11 @@ def distinguish_names(names: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def number_names(count: int) -> list[str]:
     """Return the names of the columns of a table without names: column_1, column_2, ..."""
-    return [f"column_{place}" for place in range(1, count + 1)]
+    return [number_name(place) for place in range(count)]
+
+
+def number_name(place: int) -> str:
+    return f"column_{place + 1}"
 
 
 class NoNamesError(DataError):

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from exp.data.frame import Cells, Frame, import_pandas
-from exp.data.reading.header import number_names
+from exp.data.reading.header import number_name, number_names
 from exp.errors import DataError, pluralize
 
 
@@ -39,7 +39,7 @@ def choose_names(
     for place in map(int, frame.columns):
         name, cells = names[place], frame[place]
         own = name or _invent_name(place, names)
-        is_end = own == number_names(place + 1)[-1]  # a column of its own in new rows, whose last cells may be empty
+        is_end = own == number_name(place)  # a column of its own in new rows, whose last cells may be empty
         if (not name or is_index_name(name)) and not cells.notna().any() and not (is_end and keep_row_names):
             continue
         is_first = place == 0 and (has_row_names or (not name and cells.is_unique))

@@ -12,6 +12,7 @@ are not included. For `exp` they are the seconds in metrics.csv from the first e
 
 import argparse
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -58,7 +59,10 @@ ONE_THREAD = {
 
 
 def measure(name: str, overrides: list[str], task: Path, folder: Path) -> dict[str, float]:
-    """Run one contestant in `folder`; return us per step, final loss, seconds of the process and its peak in MB."""
+    """Run one contestant in `folder`; return us per step, final loss, seconds of the process and its peak in MB.
+
+    They are NaN if it fails.
+    """
     script = CONTESTANTS[name]
     backend = {"KERAS_BACKEND": "jax" if name.endswith("JAX") else "torch"}
     engine = [name.partition(", ")[2]] if "engine" in name else []
@@ -71,7 +75,8 @@ def measure(name: str, overrides: list[str], task: Path, folder: Path) -> dict[s
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - start
         if status:
-            sys.exit(f"{name} failed on {overrides}")
+            print(f"{name} failed on {overrides}", file=sys.stderr)
+            return dict.fromkeys(("us", "loss", "seconds", "megabytes"), math.nan)
         output.seek(0)
         training: dict[str, float] = json.loads(output.readlines()[-1]) if script else read_run(folder)
     return {**training, "seconds": seconds, "megabytes": usage.ru_maxrss * 1024 / 1e6}  # Linux counts in KiB

@@ -10,7 +10,6 @@ from keras import layers, losses, optimizers
 from task import measure, read, report
 
 task = read()
-task.refuse_all_but_plain_sgd()
 whole = task.steps_per_epoch * task.batch_size if task.drop_last else len(task.x)  # fit has no drop_last
 x, y = task.x[:whole], task.y[:whole]
 names = [task.activation] * (len(task.weights) - 1) + [task.output_activation]
@@ -25,13 +24,20 @@ loss = {
     "BCELoss": losses.BinaryCrossentropy(),
     "MSELoss": losses.MeanSquaredError(),
 }[task.loss]
+given = task.hyperparameters
+if task.optimizer == "AdamW":
+    (beta_1, beta_2), decay = given["betas"], given["weight_decay"]
+    optimizer = optimizers.AdamW(task.lr, beta_1=beta_1, beta_2=beta_2, epsilon=given["eps"], weight_decay=decay)
+else:
+    task.refuse_all_but_plain_sgd()
+    optimizer = optimizers.SGD(task.lr)
 if os.environ["KERAS_BACKEND"] == "torch":
     import torch
 
     torch.set_num_threads(1)
-    net.compile(getattr(optimizers, task.optimizer)(task.lr), loss)
+    net.compile(optimizer, loss)
 else:
-    net.compile(getattr(optimizers, task.optimizer)(task.lr), loss, steps_per_execution=task.steps_per_epoch)
+    net.compile(optimizer, loss, steps_per_execution=task.steps_per_epoch)
 
 
 def fit(epochs: int) -> None:

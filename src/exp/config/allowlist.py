@@ -92,6 +92,11 @@ def add_to_path(config_dir: str | None) -> None:
     os.environ[_FOLDERS] = os.pathsep.join(folders)
 
 
+def without_own_keys(group: str, node: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a node of the config without the keys that exp reads itself: its target and the arguments of that."""
+    return {key: value for key, value in node.items() if key not in READ_BY_EXP[group]}
+
+
 def origin(target: object) -> str:
     """Return the owner of the function or class with that dotted name: "torch", "sklearn", "exp" or "user"."""
     if target == HELD_MODULE:

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from torch import nn
 
-from exp.config.allowlist import READ_BY_EXP, origin
+from exp.config.allowlist import origin, without_own_keys
 from exp.config.schema import Config
 from exp.config.user_code import has_user_code
 from exp.data.dataset import Dataset
@@ -77,8 +77,12 @@ class JobCache:
             node: The dataset of the config.
         """
         files = list_files(node)
-        loaded_by = {name: value for name, value in node.items() if name not in READ_BY_EXP["dataset"]}
-        key = _key([loaded_by, sha256(repr([(file, identify(file)) for file in files]).encode()).hexdigest()])
+        key = _key(
+            [
+                without_own_keys("dataset", node),
+                sha256(repr([(file, identify(file)) for file in files]).encode()).hexdigest(),
+            ]
+        )
         if (known := self._datasets.get(key)) is not None:
             return known
         before = stream_positions()

@@ -1,9 +1,8 @@
 """The rows of a run: its dataset loaded and divided, in memory or in mapped files."""
 
 from collections.abc import Callable
-from typing import Any
 
-from exp.config.allowlist import READ_BY_EXP
+from exp.config.allowlist import without_own_keys
 from exp.config.cross_validation import refuse_all_folds
 from exp.config.instantiate import instantiate
 from exp.config.schema import Config
@@ -44,7 +43,7 @@ def load_splits(config: Config, cache: JobCache, on_progress: Callable[[int], No
                 raise
             storage = Storage(is_mapped=True, note=f"rows in mapped files (dataset.storage=mapped): {error.problem}")
         del dataset
-    node = _without_own_keys(config.dataset)  # these are in the choices, or do not change the rows
+    node = without_own_keys("dataset", config.dataset)  # these are in the choices, or do not change the rows
     files = list_files(config.dataset)
     data = open_splits(node, choices, files, lambda scratch: _load(config, scratch), on_progress)
     return data if storage.note is None else data.with_note(storage.note)
@@ -60,16 +59,11 @@ def load_dataset(config: Config) -> Dataset:
 def _load(config: Config, scratch: Scratch | None) -> Dataset:
     seed_everything(config.seed)  # a dataset function may draw
     node = config.dataset
-    shipped = load_shipped(**_without_own_keys(node))
+    shipped = load_shipped(**without_own_keys("dataset", node))
     if shipped is not None:
         return as_dataset(shipped, scratch)
     passed = {"scratch": scratch} if scratch is not None and node["_target_"] in FILE_DATASETS else {}
     return as_dataset(instantiate("dataset", node, **passed), scratch)
-
-
-def _without_own_keys(node: dict[str, Any]) -> dict[str, Any]:
-    """Return the dataset's node without the keys that exp reads: its target and the arguments of that."""
-    return {key: value for key, value in node.items() if key not in READ_BY_EXP["dataset"]}
 
 
 def _choices_of(config: Config) -> Choices:

@@ -29,7 +29,8 @@ from omegaconf.errors import OmegaConfBaseException
 from exp.config.schema import CONF, Config
 from exp.config.validation import validate
 from exp.data.batches import Position
-from exp.training.events import Event, Trained
+from exp.training.curves import evaluations_of
+from exp.training.events import Evaluated, Event, Trained
 from exp.training.metrics import MetricSums
 
 # The cases are the same in every run, and their time, which depends on the machine, is not limited.
@@ -150,6 +151,10 @@ def xor_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     arguments = ["dataset=xor", "epochs=2", "figures=false", "hydra.run.dir=run"]
     assert forking.run("exp", arguments, folder).returncode == 0
     return folder / "run"
+
+
+def list_evaluations(events: Iterable[Event]) -> list[Evaluated]:
+    return [evaluated for event in events for evaluated in evaluations_of(event)]
 
 
 class LoggedStep(NamedTuple):

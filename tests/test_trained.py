@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import config_of, one_in
+from conftest import config_of, list_evaluations, one_in
 from sklearn.datasets import load_breast_cancer
 from sklearn.preprocessing import StandardScaler
 
@@ -27,7 +27,6 @@ from exp.reports.script_files import write_rows
 from exp.reports.script_objects import has_torch_layers
 from exp.results.trained_model import load_trained
 from exp.training.build import build
-from exp.training.events import Evaluated
 from exp.training.loop import Training
 
 PRESETS = {
@@ -121,7 +120,7 @@ def test_an_exported_script_has_the_runs_losses(line: list[str], tmp_path: Path,
     if needs_rows(config):
         write_rows(experiment, Path("script.npz"))
     events = list(Training(experiment.learner, experiment.batches, experiment.data, experiment.plan))
-    evaluated = [event for event in events if isinstance(event, Evaluated)]
+    evaluated = list_evaluations(events)
     ours = [
         (event.split, event.at.step, event.metrics) for event in evaluated if event.split != "val" or not event.restored
     ]

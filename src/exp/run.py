@@ -1,6 +1,7 @@
 """One run, from top to bottom. Read this first."""
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import chain
 
 from exp.config.run_spec import RunSpec
@@ -22,6 +23,7 @@ from exp.trackers.sink import TrackerSink
 from exp.training.baseline import compare_with_baseline
 from exp.training.build import Experiment, build
 from exp.training.choices import list_undecided, list_unused
+from exp.training.curves import evaluations_of
 from exp.training.description import describe
 from exp.training.devices import list_extra_threads
 from exp.training.events import Built, Drawn, Evaluated, Event, Noted, Predicted, Resumed
@@ -121,13 +123,15 @@ def _events(
             is_scaled = spec.config.dataset.get("scaler", "none") != "none"
             yield from _notes(find_problems(experiment.learner, experiment.data, is_scaled))
     learner, batches, data, plan = experiment.learner, experiment.batches, experiment.data, experiment.plan
+    if should_prune is not None or spec.config.tracker["_target_"] is not None:  # they look at the model in between
+        plan = replace(plan, evaluations_per_call=1)
     training = Training(learner, batches, data, plan, previous.checkpoint, stop_requested)
     end, final = _START, dict[str, MetricSums]()
     for event in _until_pruned(training, plan.steps, should_prune):
         yield event
-        if isinstance(event, Evaluated):
-            final[event.split] = event.metrics
-            end = end if event.restored else event.at
+        for evaluated in evaluations_of(event):
+            final[evaluated.split] = evaluated.metrics
+            end = end if evaluated.restored else evaluated.at
     yield from compare_with_baseline(experiment.objective, data, final, end, plan.restore_best)
     if spec.config.fold is not None:
         yield Predicted(end, predict_fold(experiment))

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import config_of, logged_steps, one_in
+from conftest import config_of, list_evaluations, logged_steps, one_in
 from sklearn.metrics import accuracy_score, log_loss, mean_squared_error, r2_score
 from sklearn.utils.class_weight import compute_class_weight
 
@@ -18,7 +18,6 @@ from exp.errors import ExpError
 from exp.reports.intervals import confidence_intervals, row_losses
 from exp.training.baseline import compute_baseline
 from exp.training.build import Experiment, build
-from exp.training.events import Evaluated
 from exp.training.loop import Training
 
 
@@ -51,7 +50,7 @@ def words_of(target: str, *more: str) -> list[str]:
 
 def final(experiment: Experiment) -> dict[str, dict[str, float]]:
     events = Training(experiment.learner, experiment.batches, experiment.data, experiment.plan)
-    return {event.split: event.metrics.values() for event in events if isinstance(event, Evaluated)}
+    return {event.split: event.metrics.values() for event in list_evaluations(events)}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import config_of
+from conftest import config_of, list_evaluations
 from sklearn.metrics import mean_squared_error, r2_score
 
 from exp.data.encode import encode_new_targets
@@ -21,7 +21,6 @@ from exp.evaluate import evaluate
 from exp.export import export
 from exp.predict import predict
 from exp.training.build import Experiment, build
-from exp.training.events import Evaluated
 from exp.training.loop import Training
 
 WORDS = ("model=mlp", "epochs=4", "batching.batch_size=16", "threads=1")
@@ -43,7 +42,7 @@ def of_table(*words: str) -> Experiment:
 
 def final(experiment: Experiment) -> dict[str, dict[str, float]]:
     events = Training(experiment.learner, experiment.batches, experiment.data, experiment.plan)
-    return {event.split: event.metrics.values() for event in events if isinstance(event, Evaluated)}
+    return {event.split: event.metrics.values() for event in list_evaluations(events)}
 
 
 def test_targets_of_a_table_train_as_those_of_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

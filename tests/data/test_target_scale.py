@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import config_of
+from conftest import config_of, list_evaluations
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import mean_squared_error, r2_score
@@ -23,7 +23,6 @@ from exp.reports.hardest_rows import hardest_rows
 from exp.reports.intervals import confidence_intervals
 from exp.results.trained_model import load_trained
 from exp.training.build import Experiment, build
-from exp.training.events import Evaluated
 from exp.training.loop import Training
 
 
@@ -38,7 +37,7 @@ def write(folder: Path, targets: int = 1, rows: int = 90) -> tuple[np.ndarray, n
 def trained(*words: str) -> tuple[Experiment, dict[str, dict[str, float]]]:
     experiment = build(config_of("dataset=arrays", "dataset.path=rows.npz", *words))
     events = Training(experiment.learner, experiment.batches, experiment.data, experiment.plan)
-    return experiment, {event.split: event.metrics.values() for event in events if isinstance(event, Evaluated)}
+    return experiment, {event.split: event.metrics.values() for event in list_evaluations(events)}
 
 
 @pytest.mark.parametrize("targets", [1, 3])

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from conftest import config_of
+from conftest import config_of, list_evaluations
 from torch import Tensor, nn
 
 from exp.engine.precision import Precision
@@ -12,7 +12,6 @@ from exp.engine.python_loop import PythonLoop
 from exp.engine.replayed_evaluation import Evaluations, ReplayedEvaluations
 from exp.engine.tensor_state import are_equal
 from exp.training.build import build
-from exp.training.events import Evaluated
 from exp.training.loop import Training
 
 X, Y = torch.randn(7, 3, generator=torch.Generator().manual_seed(0)), torch.arange(7) % 2
@@ -206,7 +205,7 @@ def evaluations(*typed: str) -> list[tuple[int, dict[str, float]]]:
     """Return the step and the metrics of each evaluation of a run."""
     built = build(config_of("dataset=cancer", "epochs=12", *typed))
     events = Training(built.learner, built.batches, built.data, built.plan)
-    return [(event.at.step, dict(event.values)) for event in events if isinstance(event, Evaluated)]
+    return [(event.at.step, dict(event.values)) for event in list_evaluations(events)]
 
 
 @pytest.mark.parametrize("more", ["", "ema=0.9", "loss.class_weights=balanced"])

@@ -11,7 +11,7 @@ from functools import cache
 
 import pytest
 import torch
-from conftest import config_of, logged_steps
+from conftest import config_of, list_evaluations, logged_steps
 from golden import plain
 from golden.plain import XOR
 from torch import Tensor
@@ -37,10 +37,10 @@ class Finished:
         return [metrics.loss for metrics in self.batches]
 
     def final(self, split: str) -> dict[str, float]:
-        return [e.metrics.values() for e in self.events if isinstance(e, Evaluated) and e.split == split][-1]
+        return [e.metrics.values() for e in list_evaluations(self.events) if e.split == split][-1]
 
     def val_loss_at(self, step: int) -> float:
-        found = (e for e in self.events if isinstance(e, Evaluated) and e.split == "val" and e.at.step == step)
+        found = (e for e in list_evaluations(self.events) if e.split == "val" and e.at.step == step)
         return next(found).metrics.loss
 
     def predict(self, x: Tensor) -> Tensor:
@@ -175,7 +175,7 @@ def test_distance():
 @pytest.mark.slow
 def test_distance_stays_at_the_mean_with_seed_0():
     stuck = build(config_of("experiment=distance", "seed=0", "epochs=1500", "threads=1"))
-    *_, last = [e for e in Training(stuck.learner, stuck.batches, stuck.data, stuck.plan) if isinstance(e, Evaluated)]
+    *_, last = list_evaluations(Training(stuck.learner, stuck.batches, stuck.data, stuck.plan))
     assert round(last.metrics.loss, 2) == 32.78
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import sklearn.datasets as tables
 import torch
-from conftest import config_of, logged_steps, one_in
+from conftest import config_of, list_evaluations, logged_steps, one_in
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from promises.plain_script import Script
@@ -17,7 +17,6 @@ from torch import nn, optim
 from torch.optim import lr_scheduler
 
 from exp.training.build import build
-from exp.training.events import Evaluated
 from exp.training.loop import Training
 
 XOR = (np.array([[0, 0], [1, 0], [0, 1], [1, 1]]), np.array([0, 1, 1, 0]))
@@ -97,7 +96,7 @@ def losses_of_exp(*overrides: str, engine: str) -> tuple[list[float], list[float
     experiment = build(config_of(*overrides, "log_every=1", "eval_every=1epoch", "threads=1", f"engine={engine}"))
     events = list(Training(experiment.learner, experiment.batches, experiment.data, experiment.plan))
     losses = [step.metrics.loss for step in logged_steps(events)]
-    val = [e.metrics.loss for e in events if isinstance(e, Evaluated) and e.split == "val" and e.at.step > 0]
+    val = [e.metrics.loss for e in list_evaluations(events) if e.split == "val" and e.at.step > 0]
     return losses, val, experiment.model
 
 

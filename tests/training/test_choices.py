@@ -7,20 +7,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import config_of
+from conftest import config_of, list_evaluations
 
 from exp.api import train
 from exp.models.number_embeddings import Piecewise
 from exp.training.build import build
 from exp.training.choices import list_decided, list_undecided, list_unused
-from exp.training.events import Evaluated
 from exp.training.loop import Training
 
 
 def losses(*overrides: str) -> list[Any]:
     experiment = build(config_of(*overrides, "threads=1"))
     events = Training(experiment.learner, experiment.batches, experiment.data, experiment.plan)
-    return [event.metrics for event in events if isinstance(event, Evaluated)]
+    return [event.metrics for event in list_evaluations(events)]
 
 
 @pytest.mark.parametrize(

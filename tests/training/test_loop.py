@@ -2,20 +2,24 @@
 
 import random
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import accumulate, chain, count, cycle, pairwise, repeat
+from typing import Any
 
 import pytest
 import torch
-from conftest import config_of, logged_steps
+from conftest import config_of, list_evaluations, logged_steps
 from hypothesis import given
 from hypothesis.strategies import integers, lists
 from torch import Tensor, nn
 
-from exp.errors import ConfigError, Diverged
+from exp.config import allowlist
+from exp.errors import ConfigError, Diverged, ExpError
+from exp.results.checkpoints import checksum
 from exp.training.build import build
-from exp.training.events import Evaluated, Event, Snapshot
+from exp.training.events import Event, Snapshot, Trained
 from exp.training.loop import Training
 from exp.training.plan import Plan
 
@@ -26,7 +30,7 @@ def events_of(*overrides: str) -> list[Event]:
 
 
 def val_losses(events: list[Event]) -> list[tuple[int, float]]:
-    evaluated = (event for event in events if isinstance(event, Evaluated) and not event.restored)
+    evaluated = (event for event in list_evaluations(events) if not event.restored)
     return [(event.at.step, event.metrics.loss) for event in evaluated if event.split == "val"]
 
 
@@ -39,7 +43,7 @@ def test_training_stops_after_patience_evaluations_without_a_better_loss():
     # The final state is saved and evaluated once.
     last = [e.at.step for e in events if isinstance(e, Snapshot) and not e.best]
     assert last.count(val_losses(events)[-1][0]) == 1
-    assert [e.split for e in events if isinstance(e, Evaluated)][-2:] == ["train", "test"]
+    assert [e.split for e in list_evaluations(events)][-2:] == ["train", "test"]
 
 
 def test_min_delta_needs_a_larger_improvement():
@@ -72,18 +76,99 @@ def test_a_cosine_schedule_spans_the_run_in_steps_or_epochs(every: str):
     assert rates[-1] < (1e-4 if every == "step" else 0.02)
 
 
-@pytest.mark.parametrize("log", [1, 30, 300])
-def test_the_number_of_steps_per_call_changes_no_result(log: int, monkeypatch: pytest.MonkeyPatch):
-    def train(seconds_of_calls: Iterator[float]) -> list[object]:
+@pytest.mark.parametrize("engine", ["eager", "replay"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "dataset=moons log_every=1 eval_every=7epochs",
+        "dataset=moons log_every=30 eval_every=7 early_stopping.restore_best=true",
+        "dataset=moons log_every=300 eval_every=50 metric=accuracy",
+        "dataset=moons log_every=2 eval_every=1 save_every=3epochs ema=0.9 metric=accuracy early_stopping.on_tie=last",
+        "dataset=diabetes log_every=3 eval_every=2 metrics=[mae]",
+        "dataset=iris log_every=4 eval_every=3 loss.class_weights=balanced metrics=[auc] scheduler=plateau",
+    ],
+)
+def test_the_number_of_steps_per_call_changes_no_result(line: str, engine: str, monkeypatch: pytest.MonkeyPatch):
+    def train(seconds_of_calls: Iterator[float]) -> tuple[list[int], list[object]]:
         times = accumulate(chain.from_iterable((0.0, seconds) for seconds in seconds_of_calls))
         monkeypatch.setattr("exp.training.loop.time.perf_counter", lambda: next(times))
-        line = ["epochs=12", f"log_every={log}", "eval_every=7 epochs", "model.dropout=0.2"]
-        return [(step.at, step.metrics, step.lr) for step in logged_steps(events_of(*line))]
+        experiment = build(config_of(*line.split(), "epochs=12", "model=mlp", "model.dropout=0.2", f"engine={engine}"))
+        sizes, best, events = list[int](), dict[str, Any](), list[Event]()
+        for event in Training(experiment.learner, experiment.batches, experiment.data, experiment.plan):
+            events.append(event)
+            if isinstance(event, Snapshot) and event.best:
+                best = {"step": event.at.step, "state": checksum(event.state)}
+            if isinstance(event, Trained):
+                sizes.append(len(event.evaluated))
+        steps = [(step.at, step.metrics, step.lr) for step in logged_steps(events)]
+        ends = [(one.at, one.split, one.metrics, one.best, one.restored) for one in list_evaluations(events)]
+        return sizes, [steps, ends, best, checksum(experiment.learner.get_state())]
 
     rng = random.Random(0)
-    expected = train(repeat(10.0))  # of the shortest calls
-    assert train(10 ** rng.uniform(-5, 1) for _ in count()) == expected
-    assert train(repeat(1e-5)) == expected
+    sizes, expected = train(repeat(10.0))  # of the shortest calls
+    assert not any(sizes)
+    assert train(10 ** rng.uniform(-5, 1) for _ in count())[1] == expected
+    sizes, results = train(repeat(1e-5))
+    assert results == expected
+    assert max(sizes) > 1 or "plateau" in line or "300" in line or "7epochs" in line
+
+
+class FailingLater(nn.Linear):
+    """Fails in evaluation mode, once it has a large weight."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training and float(self.weight.abs().max()) > 2:
+            raise ValueError("large")
+        return super().forward(x)
+
+
+def fail_later(targets: Any, predictions: Any) -> float:
+    del targets
+    assert predictions[0, 0] < 0.9
+    return 0.0
+
+
+def undefined_later(targets: Any, predictions: Any) -> float | None:
+    del targets
+    return None if predictions[0, 0] > 0.9 else 0.0
+
+
+undefined_later.higher_is_better = True
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("dataset=diabetes model=linear optimizer.lr=1 eval_every=8 epochs=500", "the training loss became"),
+        ("dataset=diabetes model=linear optimizer.lr=1 eval_every=1 epochs=500", "the validation loss became"),
+        (
+            "dataset=moons optimizer.lr=0.1 model=linear",
+            "FailingLater failed on 200 rows of 2 features: ValueError: large",
+        ),
+        ("dataset=moons optimizer.lr=0.5 metrics=[test_loop.fail_later]", "metrics: test_loop.fail_later failed"),
+        ("dataset=moons optimizer.lr=0.5 metric=test_loop.undefined_later", "it returned NaN or None"),
+    ],
+)
+def test_what_was_done_before_an_error_is_yielded_before_it(line: str, problem: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(allowlist, "USER_PACKAGES", ("test_loop",))
+
+    def train(seconds: float) -> list[object]:
+        times = cycle((0.0, seconds))
+        monkeypatch.setattr("exp.training.loop.time.perf_counter", lambda: next(times))
+        experiment = build(config_of("eval_every=3", "log_every=2", "epochs=40", "engine=eager", *line.split()))
+        if "FailingLater" in problem:
+            experiment.model.__class__ = FailingLater
+        events: list[Event] = []
+        training = Training(experiment.learner, experiment.batches, experiment.data, experiment.plan)
+        with pytest.raises(ExpError, match=problem) as raised:
+            deque(map(events.append, training))
+        steps = [(step.at, step.metrics, step.lr) for step in logged_steps(events)]
+        ends = [(one.at, one.split, one.metrics, one.best) for one in list_evaluations(events)]
+        assert steps
+        assert len(ends) > 1
+        return [str(raised.value), steps, ends]
+
+    assert train(1e-4) == train(10.0)
 
 
 def test_everything_is_due_at_the_last_step():
@@ -93,8 +178,8 @@ def test_everything_is_due_at_the_last_step():
         step = plan.next_pause(step, 1000)
         stops.append(step)
     assert stops == [3, 5, 6, 9, 10]
-    assert plan.window_ends(3, 9) == [4, 8, 9]
-    assert plan.window_ends(4, 8) == [8]
+    assert plan.cuts(3, 9) == [4, 8, 9]
+    assert plan.cuts(4, 8) == [8]
     assert plan.is_due(4, 10)
 
 

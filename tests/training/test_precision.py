@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import config_of, logged_steps, one_in
+from conftest import config_of, list_evaluations, logged_steps, one_in
 from torch import nn
 
 from exp import train
@@ -18,7 +18,7 @@ from exp.errors import ConfigError
 from exp.export import export
 from exp.results.trained_model import load_trained
 from exp.training.build import Experiment, build
-from exp.training.events import Evaluated, Snapshot
+from exp.training.events import Snapshot
 from exp.training.loop import Training
 from exp.training.precision import select_precision
 
@@ -41,7 +41,7 @@ def trained(experiment: Experiment, checkpoint: Any = None) -> tuple[list[float]
     """Return the losses of training and of validation, and the snapshots."""
     events = list(Training(experiment.learner, experiment.batches, experiment.data, experiment.plan, checkpoint))
     losses = [step.metrics.loss for step in logged_steps(events)]
-    val = [event.metrics.loss for event in events if isinstance(event, Evaluated) and event.split == "val"]
+    val = [event.metrics.loss for event in list_evaluations(events) if event.split == "val"]
     return losses, val, [event.state for event in events if isinstance(event, Snapshot) and not event.best]
 
 

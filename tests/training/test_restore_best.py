@@ -10,7 +10,7 @@ from typing import Any
 import forking
 import pytest
 import torch
-from conftest import config_of
+from conftest import config_of, list_evaluations
 
 from exp.api import load
 from exp.data.batches import Position
@@ -19,7 +19,7 @@ from exp.results import checkpoints
 from exp.results.summary import SummarySink
 from exp.results.trained_model import load_trained
 from exp.training.build import build
-from exp.training.events import Ending, Evaluated, Resumed
+from exp.training.events import Ending, Resumed
 from exp.training.loop import Training
 
 LINE = "dataset=moons optimizer.lr=3 epochs=11 figures=false threads=1".split()
@@ -87,7 +87,7 @@ def test_nothing_is_restored_where_the_last_step_is_the_best():
     for restore in ("true", "false"):
         experiment = build(config_of("dataset=moons", "epochs=3", f"early_stopping.restore_best={restore}"))
         every = Training(experiment.learner, experiment.batches, experiment.data, experiment.plan)
-        events.append([event for event in every if isinstance(event, Evaluated)])
+        events.append(list_evaluations(every))
     assert events[0] == events[1]
 
 

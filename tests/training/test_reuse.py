@@ -6,19 +6,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import config_of
+from conftest import config_of, list_evaluations
 from PIL import Image
 
 from exp.data.held import hold
 from exp.training.build import Experiment, build
-from exp.training.events import Evaluated
 from exp.training.loop import Training
 from exp.training.reuse import JobCache
 
 
 def losses(experiment: Experiment) -> list[float]:
     events = Training(experiment.learner, experiment.batches, experiment.data, experiment.plan)
-    return [event.metrics.loss for event in events if isinstance(event, Evaluated)]
+    return [event.metrics.loss for event in list_evaluations(events)]
 
 
 @pytest.fixture

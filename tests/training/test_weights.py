@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import config_of, logged_steps, one_in
+from conftest import config_of, list_evaluations, logged_steps, one_in
 from promises.plain_script import Script
 from promises.test_a_run_is_the_plain_script import DATASETS, assert_same_bits
 from sklearn.metrics import accuracy_score, log_loss
@@ -19,7 +19,6 @@ from exp.data.batches import Position
 from exp.errors import ConfigError
 from exp.training.baseline import compare_with_baseline
 from exp.training.build import Experiment, build
-from exp.training.events import Evaluated
 from exp.training.loop import Training
 from exp.training.metrics import AccuracySum, MetricSums
 
@@ -112,7 +111,7 @@ def test_a_class_without_training_rows_weighs_1(tmp_path: Path):
 
 def final(experiment: Experiment) -> dict[str, dict[str, float]]:
     events = Training(experiment.learner, experiment.batches, experiment.data, experiment.plan)
-    return {event.split: event.metrics.values() for event in events if isinstance(event, Evaluated)}
+    return {event.split: event.metrics.values() for event in list_evaluations(events)}
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "bce_with_logits"])

@@ -29,6 +29,10 @@ class Position(NamedTuple):
     epoch: float
     samples: int
 
+    def as_column(self) -> "Positions":
+        """Return the position as columns of length 1."""
+        return Positions([self.step], [self.epoch], [self.samples])
+
 
 class Positions(NamedTuple):
     """Several positions, as columns of the same length."""

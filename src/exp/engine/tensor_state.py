@@ -1,5 +1,6 @@
 """Save, restore and compare the values of tensors and the states of random streams, to the bit."""
 
+# pyright: reportPrivateUsage=false, reportPrivateImportUsage=false
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -95,6 +96,11 @@ def copy_tensors(value: Any, earlier: Any = None) -> Any:
     if isinstance(value, tuple):
         return tuple(copy_tensors(item) for item in cast("tuple[Any, ...]", value))
     return value
+
+
+def overwrite(copies: Sequence[Tensor], tensors: Sequence[Tensor]) -> None:
+    """Write the values of `tensors` into `copies`, which are like them."""
+    torch._foreach_copy_([*copies], [*tensors])
 
 
 def _is_like(a: Tensor, b: Tensor) -> bool:

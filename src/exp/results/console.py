@@ -13,6 +13,7 @@ from rich.text import Text
 from exp.errors import pluralize
 from exp.results import metrics_csv, run_folder, terminal
 from exp.results.formatting import format_metric, other_checkpoint, table_lines
+from exp.training.curves import evaluations_of
 from exp.training.events import Baseline, Built, Drawn, Ending, Evaluated, Event, Noted, Resumed, Trained
 from exp.training.metrics import MetricSums
 
@@ -72,23 +73,26 @@ class ConsoleSink:
             step = event.at.step[-1]
             self._latest["train"] = step, {name: values[-1] for name, values in event.columns.items()}
             self._show_progress(step)
-        elif isinstance(event, Evaluated):
-            self._latest[event.split] = event.at.step, event.values
-            self._final[event.split] = event.metrics
-            self._seconds = time.perf_counter() - self._began
-            self._is_restored = event.restored
-            if event.best:
-                self._best = event.at.step, event.values[self._metric]
-            if not event.restored:
-                self._new_steps = event.at.step - self._first_step
-                if event.split == "val":
-                    best = {step: metrics for step, metrics in self._val.items() if step == (self._best or (0,))[0]}
-                    self._val = {**best, event.at.step: event.values}
-                    self._show_progress(event.at.step)
         elif isinstance(event, Baseline):
             self._baseline = event
         elif isinstance(event, Drawn):
             self._has_figures = True
+        for evaluated in evaluations_of(event):
+            self._handle_evaluated(evaluated)
+
+    def _handle_evaluated(self, event: Evaluated) -> None:
+        self._latest[event.split] = event.at.step, event.values
+        self._final[event.split] = event.metrics
+        self._seconds = time.perf_counter() - self._began
+        self._is_restored = event.restored
+        if event.best:
+            self._best = event.at.step, event.values[self._metric]
+        if not event.restored:
+            self._new_steps = event.at.step - self._first_step
+            if event.split == "val":
+                best = {step: metrics for step, metrics in self._val.items() if step == (self._best or (0,))[0]}
+                self._val = {**best, event.at.step: event.values}
+                self._show_progress(event.at.step)
 
     def close(self, ending: Ending) -> None:
         self._bar.stop()

@@ -3,13 +3,18 @@
 import csv
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from exp.results.atomic import replacement
 from exp.results.flush_timer import FlushTimer
 from exp.results.run_folder import METRICS
+from exp.training.curves import curves_of
 from exp.training.events import Built, Ending, Evaluated, Event, Trained
+
+if TYPE_CHECKING:
+    from exp.data.batches import Positions
 
 
 class Row(NamedTuple):
@@ -55,29 +60,25 @@ class MetricsCsvSink:
             self._began = time.perf_counter() - self._seconds
             if self.file.tell() == 0:
                 csv.writer(self.file).writerow([*_FIXED_COLUMNS, *self._metrics])
-        elif isinstance(event, Trained):
-            self._write("train", event.at, event.columns)
-        # Training rows are means over batches; the final evaluation of that split is not one: summary.json has it.
-        elif isinstance(event, Evaluated) and event.split != "train" and not (event.restored and event.split == "val"):
-            at = [[value] for value in event.at]
-            self._write(event.split, at, {name: [value] for name, value in event.values.items()})
+        elif isinstance(event, Trained | Evaluated):
+            seconds = f"{time.perf_counter() - self._began:.6f}"
+            lines = [line for curve in curves_of(event) for line in self._lines(seconds, *curve)]
+            lines.sort(key=itemgetter(0))  # the training rows of a step stay before its validation row
+            self.file.writelines([line for _, line in lines])
         if self._timer.is_due(event):
             self.file.flush()
 
-    def _write(self, split: str, at: Sequence[Sequence[float]], metrics: Mapping[str, Sequence[float]]) -> None:
-        """Write a row for each position, if it was not written before the run was resumed.
-
-        Args:
-            at: Steps, epochs and samples.
-            metrics: The values by name.
-        """
+    def _lines(
+        self, seconds: str, split: str, at: "Positions", metrics: Mapping[str, Sequence[float]]
+    ) -> Iterator[tuple[int, str]]:
+        """Return the step and the line of each position, unless it was written before the run was resumed."""
         written = -1 if self._resume_step is None or split == "test" else self._resume_step
         named = [name for name in self._metrics if name in metrics]
         cells = ("%s" if name in metrics else "" for name in self._metrics)
-        line = ",".join(["%s,%.10g,%s", f"{time.perf_counter() - self._began:.6f}", split, *cells]) + "\r\n"
+        line = ",".join(["%s,%.10g,%s", seconds, split, *cells]) + "\r\n"
         rows = zip(*at, *(metrics[name] for name in named), strict=True)
         # As csv.writer would write them, in half the time.
-        self.file.writelines([line % row for row in rows if row[0] > written])
+        return ((row[0], line % row) for row in rows if row[0] > written)
 
     def close(self, ending: Ending) -> None:
         del ending

@@ -14,6 +14,7 @@ from exp.results import metrics_csv, run_folder
 from exp.results.atomic import replacement
 from exp.results.heartbeat import Heartbeat, describe_death, describe_process, is_alive, refuse_other_process
 from exp.results.run_folder import LAST_CHECKPOINT, METRICS, SUMMARY, find_results, resume_command
+from exp.training.curves import evaluations_of
 from exp.training.events import Baseline, Built, Ending, Evaluated, Event, Noted, Resumed, Trained
 
 if TYPE_CHECKING:
@@ -193,16 +194,19 @@ class SummarySink:
             place = min(range(len(event.at.step)), key=[sign * value for value in event.columns[name]].__getitem__)
             best = {name: values[place] for name, values in event.columns.items()}
             self._update_best("train", event.at.step[place], best)
-        elif isinstance(event, Evaluated):
-            if event.restored:
-                self._content["restored_step"] = event.at.step
-            else:
-                self._at = event.at
-                if event.split == "val":
-                    self._last = {"step": event.at.step, **event.values}
-            self._final[event.split] = event.values
-            if event.split != "train":  # the training rows of metrics.csv are Trained events
-                self._update_best(event.split, event.at.step, event.values)
+        for evaluated in evaluations_of(event):
+            self._handle_evaluated(evaluated)
+
+    def _handle_evaluated(self, event: Evaluated) -> None:
+        if event.restored:
+            self._content["restored_step"] = event.at.step
+        else:
+            self._at = event.at
+            if event.split == "val":
+                self._last = {"step": event.at.step, **event.values}
+        self._final[event.split] = event.values
+        if event.split != "train":  # the training rows of metrics.csv are Trained events
+            self._update_best(event.split, event.at.step, event.values)
 
     def close(self, ending: Ending) -> None:
         self._heartbeat.stop()

@@ -3,8 +3,8 @@
 # pyright: reportAttributeAccessIssue=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportOptionalMemberAccess=false
 import time
-from collections.abc import Iterable, Sequence
-from itertools import repeat
+from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch.utils.tensorboard.summary import hparams, text
 
 from exp.results import event_file
 from exp.results.flush_timer import FlushTimer
+from exp.training.curves import curves_of
 from exp.training.events import Built, Drawn, Ending, Evaluated, Event, Histograms, Logged, Trained
 
 _COLUMNS = ("val", "test")  # train has only its last batches
@@ -60,10 +61,9 @@ class TensorBoardSink:
             # In this file: SummaryWriter.add_hparams would create a second run.
             self._write(event_file.summary_event(experiment))
             self._write(event_file.summary_event(start))
-        elif isinstance(event, Trained):
-            self._write_trained(event)
-        elif isinstance(event, Evaluated) and event.split != "train" and not (event.restored and event.split == "val"):
-            self._write_evaluated(event)
+        elif isinstance(event, Trained | Evaluated):
+            records = sorted(self._records(event), key=itemgetter(0))  # the training values of a step stay first
+            self._pending += [event_file.frame(record) for _, record in records]
         elif isinstance(event, Histograms):
             if self._resume_step is None or event.at.step > self._resume_step:
                 tensors = {f"weights/{name}": weight for name, weight in event.weights.items()}
@@ -83,20 +83,15 @@ class TensorBoardSink:
         self._flush()
         self.file.close()
 
-    def _write_trained(self, event: Trained) -> None:
-        written = -1 if self._resume_step is None else self._resume_step  # before the run was resumed
-        names = [*(f"{name}/train" for name in event.columns), "learning_rate"]
-        values = zip(*event.columns.values(), repeat(event.lr))
-        self._write_scalars(names, (row for row in zip(event.at.step, values, strict=True) if row[0] > written))
-
-    def _write_evaluated(self, event: Evaluated) -> None:
-        if self._resume_step is not None and event.at.step <= self._resume_step and event.split != "test":
-            return  # written before the run was resumed
-        names, row = [f"{name}/{event.split}" for name in event.values], (event.at.step, list(event.values.values()))
-        self._write_scalars(names, [row])
-
-    def _write_scalars(self, names: Sequence[str], rows: Iterable[tuple[int, Sequence[float]]]) -> None:
-        self._pending += map(event_file.frame, self._scalars.serialize(names, rows))
+    def _records(self, event: Trained | Evaluated) -> Iterator[tuple[int, bytes]]:
+        """Yield step and record of each point of the curves, unless it was written before the run was resumed."""
+        for split, at, metrics in curves_of(event):
+            written = -1 if self._resume_step is None or split == "test" else self._resume_step
+            curves = {f"{name}/{split}": values for name, values in metrics.items()}
+            if isinstance(event, Trained) and split == "train":
+                curves["learning_rate"] = [event.lr] * len(at.step)
+            rows = [row for row in zip(at.step, zip(*curves.values(), strict=True), strict=True) if row[0] > written]
+            yield from zip((step for step, _ in rows), self._scalars.serialize([*curves], rows), strict=True)
 
     def _write(self, record: Any) -> None:
         self._pending.append(event_file.frame_record(record))

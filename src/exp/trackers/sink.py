@@ -70,10 +70,10 @@ class TrackerSink:
             names = [*(f"{name}/train" for name in event.columns), "lr"]
             for index, values in enumerate(zip(*event.columns.values(), strict=True)):
                 self._add(event.at.row(index), dict(zip(names, [*values, event.lr], strict=True)))
-        elif isinstance(event, Evaluated):
+        elif isinstance(event, Evaluated):  # with a tracker, none is part of a Trained event
             values = event.values
             self._final |= {f"final/{name}/{event.split}": value for name, value in values.items()}
-            if event.split != "train" and not (event.restored and event.split == "val"):
+            if event.is_of_curve:
                 self._add(event.at, {f"{name}/{event.split}": value for name, value in values.items()})
                 self._evaluated(event)
         elif isinstance(event, Logged):

@@ -112,9 +112,10 @@ def build(
     with without_dynamo():
         optimizer = make_optimizer(model, config.optimizer)
     scheduler = make_scheduler(config, optimizer, batches, bool(len(data.val)))
-    work = batches.size * count_members(model) * sum(parameter.numel() for parameter in model.parameters())
+    members, parameters = count_members(model), sum(parameter.numel() for parameter in model.parameters())
+    work = batches.size * members * parameters
     use_threads(config.threads, work)
-    plan = make_plan(config, batches, work)
+    plan = make_plan(config, batches, work, kept=parameters + len(data.val) * members * objective.outputs)
     check_schedule_length(config, scheduler, plan)
     scaler = make_scaler(precision, optimizer)
     criterion = training_loss(model, objective.criterion)

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -65,12 +67,14 @@ class Trained:
             update.
         lr: The learning rate of their updates.
         engine: What makes the steps from now on: compiled, replay or eager.
+        evaluated: The evaluations since the event before, in order. A last one may be an event of its own.
     """
 
     at: Positions
     metrics: MetricSums[Column]
     lr: float
     engine: str
+    evaluated: Sequence[Evaluated] = ()
 
     @cached_property
     def columns(self) -> dict[str, list[float]]:
@@ -95,6 +99,11 @@ class Evaluated:
     metrics: MetricSums
     best: bool = False
     restored: bool = False
+
+    @property
+    def is_of_curve(self) -> bool:
+        """Whether it is a point of a curve: that of train has means over batches, and of val a point for each step."""
+        return self.split == "test" or (self.split == "val" and not self.restored)
 
     @cached_property
     def values(self) -> dict[str, float]:

@@ -6,10 +6,8 @@ import warnings
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from itertools import accumulate, chain
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.amp import GradScaler
@@ -35,8 +33,8 @@ from exp.training.metrics import Column, MetricSums
 from exp.training.model_errors import STEP, model_errors
 from exp.training.objectives import Objective
 from exp.training.parameters import get_parameters, set_parameters
-from exp.training.split_metrics import compute_loss_of, compute_metrics, total_loss_weights
-from exp.training.weights import unpack_target
+from exp.training.split_metrics import compute_loss_of, compute_metrics
+from exp.training.step_metrics import compute_step_metrics, concatenate
 
 
 @dataclass(frozen=True)
@@ -62,11 +60,12 @@ class Learner:
     replayed: ReplayedEvaluations | None = None
 
     def advance(
-        self, stacks: Iterable[Stack], windows: Sequence[int], split: Split
+        self, segments: Iterable[Iterable[Stack]], windows: Sequence[int], split: Split
     ) -> tuple[list[float], MetricSums[Column]]:
-        """Train on the batches of `stacks`, one update for each.
+        """Train on the batches of `segments`, one update for each.
 
         Args:
+            segments: Each is asked for after the updates of the one before, so what yields it may evaluate in between.
             windows: Number of batches in each logging window; the sum is the number of batches.
             split: The split that the batches come from (R^2 needs its variance).
 
@@ -76,27 +75,23 @@ class Learner:
         Raises:
             ConfigError: The model fails on a batch.
         """
-        if self.has_user_code or not self.model.training:  # a train() of the user's may do more than to set the mode
-            self.model.train()
         done: list[Stack] = []
         with self._errors(STEP), torch.no_grad():  # a step that needs gradients enables them
-            results = self.step(_remember(stacks, done))
+            results = self.step(self._take(segments, done))
             # One synchronisation with the device for all steps: .item() in each step would wait every time.
-            losses = cast(list[float], _concatenate(results.losses).tolist())
-        counts = list(chain.from_iterable([stack.batch_size] * len(stack) for stack in done))
-        target = _concatenate([stack.targets for stack in done])
-        weights = total_loss_weights(self.objective, target, counts)
-        # In float64, a float32 loss times a weight divided by that weight is the same float32 loss, to the bit.
-        weighted = [loss * weight for loss, weight in zip(losses, weights or counts, strict=True)]
-        ends = list(accumulate(windows))
-        parts = [slice(end - window, end) for end, window in zip(ends, windows, strict=True)]
-        sizes = [sum(counts[part]) for part in parts]
-        y, row_weights = unpack_target(self.objective.criterion, target)
-        outputs = average_members(self.model, _concatenate(results.outputs))
-        score = self.objective.score(outputs, y, sizes, split, row_weights)
-        sums = np.array([sum(weighted[part]) for part in parts])
-        totals = np.array([sum(weights[part]) for part in parts]) if weights else None
-        return losses, MetricSums(np.array(sizes, dtype=np.float64), sums, score, totals)
+            losses = cast(list[float], concatenate(results.losses).tolist())
+        outputs = average_members(self.model, concatenate(results.outputs))
+        return losses, compute_step_metrics(self.objective, done, losses, outputs, windows, split)
+
+    def _take(self, segments: Iterable[Iterable[Stack]], taken: list[Stack]) -> Iterator[Stack]:
+        """Yield the stacks of all segments, with the model in training mode, and append each of them to `taken`."""
+        for stacks in segments:
+            # A train() of the user's may do more than to set the mode.
+            if self.has_user_code or not self.model.training:
+                self.model.train()
+            for stack in stacks:
+                taken.append(stack)
+                yield stack
 
     @property
     def network(self) -> nn.Module:
@@ -105,6 +100,11 @@ class Learner:
 
     def evaluate(self, split: Split) -> MetricSums:
         """Return the metrics of the whole split, without changing parameters or random state."""
+        loss, output = self.compute(split)
+        return compute_metrics(self.objective, output, split, loss)
+
+    def compute(self, split: Split) -> tuple[Tensor, Tensor]:
+        """Return loss and outputs [N, K] of the whole split, without changing parameters or random state."""
 
         def compute(x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
             output = self.predict(x)
@@ -112,8 +112,7 @@ class Learner:
 
         # Several passes limit the memory; a replayed evaluation is one.
         replayed = self.replayed if len(split) <= rows_per_pass(self.network) else None
-        loss, output = replayed(split.x, split.target, compute) if replayed else compute(split.x, split.target)
-        return compute_metrics(self.objective, output, split, loss)
+        return replayed(split.x, split.target, compute) if replayed else compute(split.x, split.target)
 
     @torch.no_grad()
     def predict(self, x: Tensor) -> Tensor:
@@ -235,14 +234,3 @@ class Learner:
 
 def _settings(optimizer: Optimizer) -> list[dict[str, Any]]:
     return [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
-
-
-def _remember(stacks: Iterable[Stack], taken: list[Stack]) -> Iterator[Stack]:
-    """Yield the stacks, and append each of them to `taken`."""
-    for stack in stacks:
-        taken.append(stack)
-        yield stack
-
-
-def _concatenate(parts: list[Tensor]) -> Tensor:
-    return parts[0] if len(parts) == 1 else torch.cat(parts)

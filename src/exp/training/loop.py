@@ -6,22 +6,21 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
-from torch import Tensor
 
 from exp.config.metric_names import is_higher_better
-from exp.config.own_metrics import is_own
 from exp.data.batches import Batches, Position
-from exp.data.far_values import FAR
 from exp.data.seeding import get_global_streams, set_global_streams
 from exp.data.splits import Splits
 from exp.engine.tensor_state import copy_tensors, get_random_state, set_random_state
-from exp.errors import ConfigError, Diverged, ExpError, pluralize
-from exp.training.check_features import FAR_FIX, describe_far_values
-from exp.training.events import Evaluated, Event, Histograms, Noted, Resumed, Snapshot, State, Trained
+from exp.errors import ExpError, pluralize
+from exp.training.divergence import training_diverged, undefined_metric, validation_diverged
+from exp.training.events import Evaluated, Event, Noted, Resumed, Snapshot, State, Trained
 from exp.training.learner import Learner
 from exp.training.metrics import Column, MetricSums
 from exp.training.plan import Plan
 from exp.training.state import TrainingState
+from exp.training.validation import Validation
+from exp.training.watched import Watched
 
 # What a call is to take: so long that what it costs besides its steps does not count, and so short that neither a stop
 # request nor the display has to wait.
@@ -58,9 +57,10 @@ class Training:
         self._state = TrainingState()
         self._best: State | None = None  # the best parameters, if they are to be restored
         self._stream = batches.stream()
+        self._validation = Validation(learner, data.val)
         self._lr = learner.lr  # of the latest update
         self._saved_at = 0.0
-        self._has_gradients = True  # False once the model has failed to give them for histograms
+        self._watched = Watched(learner, data.train)
         self._noted = 0  # notes of the step
         self._steps_per_call = 1  # as long as nothing is known of their time
 
@@ -103,77 +103,94 @@ class Training:
         return Resumed(self._at(), self._state.best_value, self._state.best_step)
 
     def _advance(self, stop: int) -> Iterator[Event]:
-        """Train up to step `stop`; yield the metrics of each logging window that ends on the way."""
-        start = self._state.step
-        logged = self._plan.window_ends(start, stop)
-        windows = [b - a for a, b in pairwise([start, *logged])]
+        """Train up to step `stop`, with the evaluations that are due before it; yield what was logged and evaluated."""
+        start, plan = self._state.step, self._plan
+        ends = plan.cuts(start, stop)
+        sizes = [b - a for a, b in pairwise([start, *ends])]
+        segments = self._validation.segments(self._stream, start, plan.due_before(plan.evaluate, start, stop), stop)
         self._lr, began = self._learner.lr, time.perf_counter()
-        losses, sums = self._learner.advance(self._stream.take(stop - start), windows, self._batches.rows)
+        losses, sums = self._learner.advance(segments, sizes, self._batches.rows)
         self._steps_per_call = int((stop - start) * _SECONDS_PER_CALL / max(time.perf_counter() - began, 1e-6))
         notes = self._learner.step.notes
-        while self._noted < len(notes):
-            self._noted += 1
-            yield Noted(self._at(), notes[self._noted - 1])
-        finite = np.isfinite(sums.loss_sum)
-        if not finite.all():
-            yield from self._trained(logged[: int(finite.argmin())], sums)
-            raise self._diverged(losses, start + 1, "training", self._lr)
-        self._state.step = stop
-        yield from self._trained(logged if self._plan.is_due(self._plan.log, stop) else logged[:-1], sums)
+        yield from (Noted(self._at(), note) for note in notes[self._noted :])
+        self._noted = len(notes)
+        is_finite = np.isfinite(sums.loss_sum)
+        finite = ends if is_finite.all() else ends[: int(is_finite.argmin())]
+        if self._state.since_log is not None:
+            sums.add_to_first(self._state.since_log)
+        sums.add_up(index for index, end in enumerate(finite[:-1]) if not plan.is_due(plan.log, end))
+        yield from self._report(finite, sums)
+        if len(finite) < len(ends):
+            raise training_diverged(self._learner, self._data, losses, start + 1, self._lr)
+
+    def _report(self, ends: Sequence[int], sums: MetricSums[Column]) -> Iterator[Event]:
+        """Yield what was logged and evaluated up to the steps `ends`, and the best parameters among them."""
+        evaluated, best, error = list[Evaluated](), None, None
+        for step, metrics, parameters in self._validation.take():
+            if step not in ends:  # the loss of a step before it is no number
+                break
+            self._reach(ends, sums, ends.index(step))
+            try:
+                evaluated.append(self._record(metrics))
+            except ExpError as problem:
+                error, ends = problem, ends[: ends.index(step) + 1]
+                break
+            if evaluated[-1].best:
+                best = self._best_snapshot(parameters)
+        if ends:
+            self._reach(ends, sums, len(ends) - 1)
+        logged = [index for index, end in enumerate(ends) if self._plan.is_due(self._plan.log, end)]
+        if logged:
+            yield self._logged([ends[index] for index in logged], sums[logged], evaluated)
+        else:
+            yield from evaluated
+        if best is not None:
+            yield best
+        if error is not None:
+            raise error
+
+    def _reach(self, ends: Sequence[int], sums: MetricSums[Column], index: int) -> None:
+        """Record that the step ends[index] was made."""
+        self._state.step = ends[index]
+        is_logged = self._plan.is_due(self._plan.log, ends[index])
+        self._state.since_log = None if is_logged else sums[index : index + 1]
 
     def _evaluate(self) -> Iterator[Event]:
         """Evaluate the validation rows, if there are any; yield a snapshot too if they are the best so far."""
         if not len(self._data.val):
             return
-        metrics = self._learner.evaluate(self._data.val)
-        if not math.isfinite(metrics.loss):
-            error = self._diverged([metrics.loss], self._state.step, "validation", self._learner.lr)
-            far = describe_far_values(self._data, "val")
-            if far:
-                robust = {"key": "dataset.scaler", "override": "dataset.scaler=robust"}
-                raise Diverged(f"{error.problem}: {far}", FAR_FIX, **robust)
-            raise error
-        value = metrics.values().get(self._plan.metric)
-        if value is None:
-            rows = pluralize(len(self._data.val), "validation row")
-            what, fix = f"{rows} cannot define it", "dataset.stratify=true, more"
-            if is_own(self._plan.metric):
-                what, fix = f"it returned NaN or None for {rows}", "other"
-            raise ConfigError(
-                f"metric={self._plan.metric}: {what}",
-                f"{fix} validation rows, or metric=loss",
-                key="metric",
-                override="metric=loss",
-            )
-        is_up = is_higher_better(self._plan.metric)
-        improved = self._state.record_validation(value, self._plan.min_delta, is_up, self._plan.on_tie)
-        yield Evaluated(self._at(), "val", metrics, improved)
-        if improved:
-            parameters = self._learner.get_parameters()
-            if self._plan.restore_best:
-                self._best = copy_tensors(parameters, self._best)
-            yield Snapshot(self._at(), {**parameters, **self._describe_progress()}, best=True)
+        evaluated = self._record(self._learner.evaluate(self._data.val))
+        yield evaluated
+        if evaluated.best:
+            yield self._best_snapshot(self._learner.get_parameters())
         if self._plan.watch:
-            yield from self._histograms()
+            yield from self._watched.histograms(self._at())
 
-    def _histograms(self) -> Iterator[Event]:
-        """Yield weights and gradients, or weights alone if the model gives no gradients in evaluation mode."""
-        gradients = dict[str, Tensor]()
-        if self._has_gradients:
-            try:
-                gradients = self._learner.compute_gradients(self._data.train)
-            except ExpError as error:
-                self._has_gradients = False
-                yield Noted(self._at(), f"watch=true: no histograms of gradients: {error.problem}")
-        yield Histograms(self._at(), dict(self._learner.model.named_parameters()), gradients)
+    def _record(self, metrics: MetricSums | ExpError) -> Evaluated:
+        """Record the metrics of the validation rows, or raise what failed."""
+        state, plan = self._state, self._plan
+        if isinstance(metrics, ExpError):
+            raise metrics
+        if not math.isfinite(metrics.loss):
+            raise validation_diverged(self._learner, self._data, metrics.loss, state.step)
+        value = metrics.values().get(plan.metric)
+        if value is None:
+            raise undefined_metric(plan.metric, len(self._data.val))
+        improved = state.record_validation(value, plan.min_delta, is_higher_better(plan.metric), plan.on_tie)
+        return Evaluated(self._at(), "val", metrics, improved)
+
+    def _best_snapshot(self, parameters: State) -> Snapshot:
+        """Return the snapshot of the best parameters so far, which are kept if they are to be restored."""
+        if self._plan.restore_best:
+            self._best = copy_tensors(parameters, self._best)
+        return Snapshot(self._at(), {**parameters, **self._describe_progress()}, best=True)
 
     def _finish(self) -> Iterator[Event]:
         """Yield why training ended early, if it did, and the metrics of the final parameters."""
         self._learner.network.eval()  # a replayed evaluation leaves the mode as it is
         if self._state.step < self._plan.steps:
-            metric, waited = self._plan.metric, self._state.waited
-            waited = pluralize(waited, "evaluation")
-            yield Noted(self._at(), f"stopped early: the validation {metric} has not improved in {waited}")
+            waited = pluralize(self._state.waited, "evaluation")
+            yield Noted(self._at(), f"stopped early: the validation {self._plan.metric} has not improved in {waited}")
         at, restored = self._at(), self._best is not None and self._state.best_step < self._state.step
         resumed_at_end = self._checkpoint is not None and self._checkpoint["progress"]["step"] == self._state.step
         if resumed_at_end and len(self._data.val) and not restored:
@@ -219,28 +236,8 @@ class Training:
         """Return whether the metric has not improved for so long that training stops early."""
         return self._plan.patience is not None and self._state.waited >= self._plan.patience
 
-    def _trained(self, ends: Sequence[int], sums: MetricSums[Column]) -> Iterator[Trained]:
-        """Yield the metrics of the logging windows that end at the steps `ends`; keep those of a last one for later."""
-        if self._state.since_log is not None:
-            sums.add_to_first(self._state.since_log)
-        is_whole = len(ends) == len(sums.count)
-        self._state.since_log = None if is_whole else sums[-1:]
-        if ends:
-            yield self._logged(ends, sums if is_whole else sums[: len(ends)])
-
-    def _logged(self, steps: Sequence[int], sums: MetricSums[Column]) -> Trained:
-        return Trained(self._batches.positions(steps), sums, self._lr, self._learner.step.engine)
+    def _logged(self, steps: Sequence[int], sums: MetricSums[Column], evaluated: Sequence[Evaluated] = ()) -> Trained:
+        return Trained(self._batches.positions(steps), sums, self._lr, self._learner.step.engine, evaluated)
 
     def _at(self) -> Position:
         return self._batches.position(self._state.step)
-
-    def _diverged(self, losses: list[float], first_step: int, kind: str, lr: float) -> Diverged:
-        """Return the error that names the first of `losses` that is NaN or infinite; losses[0] is of `first_step`."""
-        index, loss = next((i, loss) for i, loss in enumerate(losses) if not math.isfinite(loss))
-        divides_by_zero = self._learner.optimizer.defaults.get("eps") == 0  # where a gradient is 0, as of a dead ReLU
-        is_large = self._data.preprocessing.scaler is None and float(self._data.train.largest.max()) > FAR
-        first = "dataset.scaler=standard, or " if is_large else "optimizer.eps=1e-8, or " if divides_by_zero else ""
-        return Diverged(
-            f"the {kind} loss became {loss} at step {first_step + index}",
-            f"{first}a smaller learning rate, optimizer.lr={min(lr / 10, 0.01):.3g}, or clip_grad_norm=1.0",
-        )

@@ -5,9 +5,9 @@ with one for each of n windows of rows. They are made many times in a run, so th
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, product
 from operator import itemgetter
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, cast
@@ -207,7 +207,12 @@ class MetricSums(Generic[Numbers]):
         for column, sums in zip(self.parts, before.parts, strict=True):
             column[0] += sums[0]
 
-    def __getitem__(self: "MetricSums[Column]", part: slice) -> "MetricSums[Column]":
+    def add_up(self: "MetricSums[Column]", indices: Iterable[int]) -> None:
+        """Add the sums of the window at each index to those of the next one, in place and in order."""
+        for index, column in product(indices, self.parts):
+            column[index + 1] += column[index]
+
+    def __getitem__(self: "MetricSums[Column]", part: slice | Sequence[int]) -> "MetricSums[Column]":
         """Return some of the windows."""
         return self._map(itemgetter(part))
 

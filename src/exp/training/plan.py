@@ -1,6 +1,6 @@
 """Plan: after how many steps to log, evaluate, save and stop."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,8 @@ class Plan:
         watch: Whether every evaluation also yields histograms.
         min_seconds_between_saves: Saves that are due earlier are skipped, except at the end.
         max_steps_per_call: Limits the memory for the results of one call.
+        evaluations_per_call: Limits the memory for the results of evaluations before the end of a call. With 1, each
+            evaluation ends a call, and the next steps may depend on what is done about it.
     """
 
     steps: int
@@ -43,6 +45,7 @@ class Plan:
     watch: bool = False
     min_seconds_between_saves: float = 0.0
     max_steps_per_call: int = 1024
+    evaluations_per_call: int = 1
 
     @property
     def best(self) -> str:
@@ -61,13 +64,22 @@ class Plan:
         """
         unit = min(self.log, _MAX_STEPS_OF_CUT_WINDOWS, self.max_steps_per_call)
         units = max(1, min(wanted, self.max_steps_per_call) // unit) if unit == self.log else 1
-        periods = (self.evaluate, self.save, self.schedule)
-        due = (step - step % period + period for period in periods if period is not None)
-        return min(self.steps, (step // unit + units) * unit, *due)
+        evaluations = max(1, min(wanted // self.evaluate, self.evaluations_per_call))
+        evaluation = step - step % self.evaluate + evaluations * self.evaluate
+        due = (step - step % period + period for period in (self.save, self.schedule) if period is not None)
+        return min(self.steps, (step // unit + units) * unit, evaluation, *due)
 
-    def window_ends(self, step: int, stop: int) -> list[int]:
-        """Return the steps after `step` and before `stop` at which a log is due, and `stop`."""
-        return [*range(step - step % self.log + self.log, stop, self.log), stop]
+    def due_before(self, period: int, step: int, stop: int) -> Sequence[int]:
+        """Return the steps after `step` and before `stop` at which something with this period is due."""
+        return range(step - step % period + period, stop, period)
+
+    def cuts(self, step: int, stop: int) -> list[int]:
+        """Return where the logging windows of a call from `step` to `stop` are cut.
+
+        An evaluation cuts them also where it does not end the call, so the sums are added up in the same order.
+        """
+        logs, evaluations = (self.due_before(period, step, stop) for period in (self.log, self.evaluate))
+        return sorted({*logs, *evaluations, stop})
 
 
 # Shorter intervals would cost more time in saving than a crash could lose.
@@ -83,18 +95,23 @@ MAX_EVALUATIONS = 250
 _MAX_ROWS_PER_CALL = 2**18
 
 
+# Numbers that the evaluations of one call may keep: 4 MB.
+_MAX_KEPT_PER_CALL = 2**20
+
+
 # Rows times parameters of all the steps of one call. What a step keeps is small, but lies between the large tensors of
 # its neighbours, whose memory cannot be reused then: 300 MB for three wide layers.
 _MAX_WORK_PER_CALL = 2**28
 
 
-def make_plan(config: Config, batches: Batches, work: int) -> Plan:
+def make_plan(config: Config, batches: Batches, work: int, kept: int) -> Plan:
     """Convert the cadences of a config into steps.
 
     `auto` gives at most 1,000 logged points and 10 saves per run, and one evaluation per epoch, at most 250 per run.
 
     Args:
         work: Rows of a step times parameters.
+        kept: Parameters, and the outputs of all validation rows.
 
     Raises:
         ConfigError: The first steps would have a learning rate of 0.
@@ -105,6 +122,7 @@ def make_plan(config: Config, batches: Batches, work: int) -> Plan:
     every = config.scheduler.get("every", "epoch") if config.scheduler.get("_target_") else None
     schedule = {None: None, "step": 1, "epoch": per_epoch, "evaluation": evaluate}[every]
     _check_first_rate(config.scheduler, schedule)
+    is_each_awaited = config.early_stopping.patience is not None or config.watch
     return Plan(
         steps=steps,
         log=parse_cadence(config.log_every, per_epoch, compute_period(steps)),
@@ -119,6 +137,7 @@ def make_plan(config: Config, batches: Batches, work: int) -> Plan:
         on_tie=config.early_stopping.on_tie,
         watch=config.watch,
         max_steps_per_call=max(1, min(1024, _MAX_ROWS_PER_CALL // batches.size, _MAX_WORK_PER_CALL // max(1, work))),
+        evaluations_per_call=1 if is_each_awaited else max(1, min(1024, _MAX_KEPT_PER_CALL // max(1, kept))),
     )
 
 

@@ -13,7 +13,9 @@ from exp.training.objectives import Objective
 from exp.training.weights import loss_weights
 
 
-def compute_metrics(objective: Objective, output: Tensor, split: Split, loss: Tensor | None = None) -> MetricSums:
+def compute_metrics(
+    objective: Objective, output: Tensor, split: Split, loss: Tensor | float | None = None
+) -> MetricSums:
     """Return the metrics of outputs [N, K] for all rows of the split.
 
     Args:

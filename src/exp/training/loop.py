@@ -72,7 +72,7 @@ class Training:
             yield self._restore(self._checkpoint)
         self._saved_at = time.monotonic()
         while self._state.step < plan.steps and not self._is_out_of_patience():
-            stop = plan.next_pause(self._state.step, self._steps_per_call)
+            stop = plan.next_pause(self._state.step, self._steps_per_call, self._may_save(_SECONDS_PER_CALL))
             yield from self._advance(stop)
             if plan.is_due(plan.evaluate, stop):
                 yield from self._evaluate()
@@ -229,8 +229,12 @@ class Training:
     def _should_save(self) -> bool:
         """Return whether a save is due, and the last one is long enough ago; always at the end of training."""
         step, plan = self._state.step, self._plan
-        waited = time.monotonic() - self._saved_at >= plan.min_seconds_between_saves or step == plan.steps
+        waited = self._may_save() or step == plan.steps
         return (plan.is_due(plan.save, step) and waited) or self._is_out_of_patience()
+
+    def _may_save(self, seconds: float = 0.0) -> bool:
+        """Return whether the last save will be long enough ago in so many seconds."""
+        return time.monotonic() + seconds - self._saved_at >= self._plan.min_seconds_between_saves
 
     def _is_out_of_patience(self) -> bool:
         """Return whether the metric has not improved for so long that training stops early."""

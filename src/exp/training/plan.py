@@ -56,17 +56,21 @@ class Plan:
         """Return whether something with this period is due at `step`; everything is due at the last step."""
         return step % period == 0 or step == self.steps
 
-    def next_pause(self, step: int, wanted: int) -> int:
+    def next_pause(self, step: int, wanted: int, may_save: bool = True) -> int:
         """Return where a call that begins after `step` ends: at a step at which something is due, or earlier.
 
         Earlier is after `wanted` steps or fewer, but a logging window that one call can make is not cut. So whatever is
         wanted, and wherever training started, the sums of each window are added up in the same order.
+
+        Args:
+            may_save: False: the last save will not be long enough ago for another one.
         """
         unit = min(self.log, _MAX_STEPS_OF_CUT_WINDOWS, self.max_steps_per_call)
         units = max(1, min(wanted, self.max_steps_per_call) // unit) if unit == self.log else 1
         evaluations = max(1, min(wanted // self.evaluate, self.evaluations_per_call))
         evaluation = step - step % self.evaluate + evaluations * self.evaluate
-        due = (step - step % period + period for period in (self.save, self.schedule) if period is not None)
+        periods = (self.save if may_save else None, self.schedule)
+        due = (step - step % period + period for period in periods if period is not None)
         return min(self.steps, (step // unit + units) * unit, evaluation, *due)
 
     def due_before(self, period: int, step: int, stop: int) -> Sequence[int]:
@@ -76,10 +80,10 @@ class Plan:
     def cuts(self, step: int, stop: int) -> list[int]:
         """Return where the logging windows of a call from `step` to `stop` are cut.
 
-        An evaluation cuts them also where it does not end the call, so the sums are added up in the same order.
+        What is due cuts them also where it does not end the call, so the sums are added up in the same order.
         """
-        logs, evaluations = (self.due_before(period, step, stop) for period in (self.log, self.evaluate))
-        return sorted({*logs, *evaluations, stop})
+        periods = self.log, self.evaluate, self.save
+        return sorted({stop}.union(*(self.due_before(period, step, stop) for period in periods)))
 
 
 # Shorter intervals would cost more time in saving than a crash could lose.

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from exp.cli.answer import TextAnswer
 from exp.cli.commands import new_file, run_command
-from exp.errors import ConfigError, nearest
+from exp.config.nearest_names import nearest
+from exp.errors import ConfigError
 from exp.results.atomic import replacement
 from exp.results.best_job import choose_jobs
 

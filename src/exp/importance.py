@@ -8,8 +8,9 @@ from pathlib import Path
 from exp.cli.answer import TextAnswer
 from exp.cli.commands import new_file, run_command
 from exp.config.metric_names import NAMES, PATTERN
+from exp.config.nearest_names import nearest
 from exp.config.own_metrics import refuse_metric
-from exp.errors import ConfigError, nearest
+from exp.errors import ConfigError
 from exp.results.best_job import choose_jobs
 from exp.results.formatting import table_lines
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TypeAlias
 
 from exp.cli.answer import Answer
+from exp.config.nearest_names import nearest
 from exp.config.overrides import shell_line
 from exp.data.input_files import DATA_PATHS
-from exp.errors import nearest
 from exp.results.run_folder import LAST_CHECKPOINT, MULTIRUN, is_sweep
 
 _Parameters: TypeAlias = Mapping[str, Parameter]

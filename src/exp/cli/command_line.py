@@ -18,10 +18,11 @@ from exp.config.constraints import fitting
 from exp.config.experiment_file import GROUPS, ExperimentFile, is_experiment_file, read_experiment
 from exp.config.experiment_yaml import FileError
 from exp.config.flow_values import readable
+from exp.config.nearest_names import nearest
 from exp.config.overrides import as_text, override_key, shell_line, text_in
 from exp.config.schema import CONF, choices_of, flatten
 from exp.data.input_files import DATA_PATHS
-from exp.errors import ConfigError, nearest
+from exp.errors import ConfigError
 from exp.sweeps.executors.first_process import WITHOUT_WORKERS
 
 

@@ -7,8 +7,9 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import cast
 
+from exp.config.nearest_names import nearest
 from exp.config.overrides import override_key, reads_as, shell_line
-from exp.errors import ConfigError, nearest
+from exp.errors import ConfigError
 
 _SEARCHPATH = "hydra.searchpath"
 _NAME_FLAGS = ("--config-name", "-cn")

@@ -20,10 +20,11 @@ from exp.config import hydra_messages as messages
 from exp.config.allowlist import READ_BY_EXP
 from exp.config.constraints import CONSTRAINTS, example, fitting, list_override, violation
 from exp.config.former_names import rename_override
+from exp.config.nearest_names import nearest, same_key_elsewhere
 from exp.config.overrides import override_key, range_override, shell_line
 from exp.config.schema import default_option
 from exp.config.yaml_comments import keys_in
-from exp.errors import ConfigError, ExpError, nearest, same_key_elsewhere
+from exp.errors import ConfigError, ExpError
 from exp.sweeps.jobs import InvalidJob
 
 

@@ -15,8 +15,9 @@ from exp.cli.commands import COMMANDS, load
 from exp.cli.typed_keys import check_repeated, check_sweeper_params, without_repeated
 from exp.config.compose import flags_with_value
 from exp.config.constraints import CONSTRAINTS
+from exp.config.nearest_names import nearest
 from exp.config.overrides import shell_line, text_override
-from exp.errors import ConfigError, nearest
+from exp.errors import ConfigError
 from exp.results.run_folder import is_run, is_sweep
 
 if TYPE_CHECKING:

@@ -16,9 +16,10 @@ from exp.cli.commands import COMMANDS, load
 from exp.cli.plugin_keys import PLUGINS, explain_keys, find_topic
 from exp.cli.topics import explain_topic, meant_topic, topic_names
 from exp.config.constraints import CONSTRAINTS
+from exp.config.nearest_names import nearest
 from exp.config.schema import CONF, default_option
 from exp.config.yaml_comments import default_options, parse_opening, read_commented_keys, read_option_keys
-from exp.errors import ConfigError, as_yaml, nearest
+from exp.errors import ConfigError, as_yaml
 
 # The most frequent keys, in the order of the screen.
 _USUAL_KEYS = (

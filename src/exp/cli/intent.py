@@ -9,10 +9,11 @@ from exp.cli.command_correction import WORDS_OF, correct_line
 from exp.cli.command_line import CommandLine
 from exp.cli.commands import COMMANDS, load
 from exp.config.constraints import CONSTRAINTS, example, suggest_override
+from exp.config.nearest_names import nearest
 from exp.config.overrides import override_key, quote_names, reads_as, shell_line, text_override
 from exp.config.schema import default_option
 from exp.data.input_files import TABLES, columns_of, find_columns
-from exp.errors import ConfigError, ExpError, nearest
+from exp.errors import ConfigError, ExpError
 from exp.results.resume_line import resume_sweep_command
 from exp.results.run_folder import SWEEP_MANIFEST, is_run
 

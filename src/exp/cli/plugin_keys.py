@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
+from exp.config.nearest_names import nearest
 from exp.config.schema import SEARCH_SETTINGS, STUDY_SETTINGS
-from exp.errors import ConfigError, as_yaml, nearest
+from exp.errors import ConfigError, as_yaml
 from exp.sweeps.yaml_params import needs_search
 
 if TYPE_CHECKING:

@@ -10,10 +10,11 @@ import numpy as np
 
 from exp.cli.commands import COMMANDS
 from exp.config.constraints import CONSTRAINTS
+from exp.config.nearest_names import nearest
 from exp.config.overrides import quote_text, reads_as, value_override
 from exp.config.python_names import python_call
 from exp.config.schema import CONF
-from exp.errors import ConfigError, nearest
+from exp.errors import ConfigError
 from exp.sweeps.folds import has_all_folds
 
 

@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from exp.config.nearest_names import nearest
 from exp.config.overrides import quote_names, text_override
 from exp.data.frame import Frame, import_pandas
 from exp.data.held import HeldRows, hold
 from exp.data.reading.header import strip_name
 from exp.data.seeding import preserved_streams, seed_everything
 from exp.data.user_dataset import is_torch_dataset, read_rows
-from exp.errors import ConfigError, nearest, pluralize
+from exp.errors import ConfigError, pluralize
 
 Targets: TypeAlias = str | int | Sequence[str | int]
 

@@ -15,10 +15,11 @@ from exp.cli.folder import lock_until_end
 from exp.cli.mode import is_cross_validation
 from exp.cli.resume_changes import kept_words, refuse_changes
 from exp.config.former_names import pin_former_defaults
+from exp.config.nearest_names import nearest
 from exp.config.overrides import override_key, shell_line, text_in, text_override
 from exp.config.schema import flatten
 from exp.config.untrusted import refuse_hydra_settings
-from exp.errors import ConfigError, display_path, nearest
+from exp.errors import ConfigError, display_path
 from exp.results import summary
 from exp.results.resume_line import has_storage, is_search, resume_sweep_command
 from exp.results.run_folder import (

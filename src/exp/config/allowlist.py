@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from exp.config.former_names import rename_override
+from exp.config.nearest_names import nearest
 from exp.config.signatures import module_names, parameters, required_parameters
-from exp.errors import ConfigError, as_yaml, nearest
+from exp.errors import ConfigError, as_yaml
 
 # Packages of the user that a config may name too: comma-separated, in the environment and nowhere else.
 VARIABLE = "EXP_ALLOW"

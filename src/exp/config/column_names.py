@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from exp.config.limits import any_of
+from exp.config.nearest_names import nearest
 from exp.config.overrides import quote_names, quote_text
 from exp.config.yaml_overrides import text_of
-from exp.errors import nearest
 
 KINDS = ("number", "boolean", "date", "category")
 

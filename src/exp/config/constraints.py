@@ -12,9 +12,10 @@ from exp.config.limits import Number, OneOf, OneOfEach, Text, ThreeParts
 from exp.config.meant_values import accepted_items, closest_metric, other_number, read_text
 from exp.config.metric_names import NAMES as METRIC_NAMES
 from exp.config.metric_names import PATTERN as METRIC
+from exp.config.nearest_names import nearest
 from exp.config.overrides import quote_names
 from exp.config.yaml_overrides import text_of
-from exp.errors import ConfigError, as_yaml, nearest
+from exp.errors import ConfigError, as_yaml
 
 CADENCE = re.compile(r"auto|([1-9]\d*)\s*(steps?|epochs?)?")
 

@@ -6,8 +6,9 @@ from typing import cast
 import yaml
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
+from exp.config.nearest_names import nearest
 from exp.config.overrides import shell_line
-from exp.errors import ConfigError, nearest
+from exp.errors import ConfigError
 
 # More values than any config has, and fewer than aliases that contain aliases can make.
 _MAX_VALUES = 10_000

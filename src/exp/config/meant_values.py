@@ -8,7 +8,7 @@ from typing import cast
 from exp.config.flow_values import UnclearError, read_flow
 from exp.config.limits import OneOf, OneOfEach
 from exp.config.metric_names import nearest_metric
-from exp.errors import nearest
+from exp.config.nearest_names import nearest
 
 
 def read_text(value: object) -> object:

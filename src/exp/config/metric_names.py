@@ -7,8 +7,8 @@ from math import inf
 from typing import NamedTuple
 
 from exp.config import own_metrics
+from exp.config.nearest_names import nearest
 from exp.config.target_kind import TargetKind
-from exp.errors import nearest
 
 # Whether a higher value is better. The first ones of a kind are in every run.
 _OF_ALL = {"loss": False, "error": False}

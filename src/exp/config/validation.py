@@ -20,11 +20,12 @@ from exp.config.former_names import with_new_names
 from exp.config.hydra_messages import UNKNOWN_INTERPOLATION
 from exp.config.limits import Number
 from exp.config.metric_names import chosen_metrics
+from exp.config.nearest_names import nearest
 from exp.config.overrides import escape_values
 from exp.config.own_metrics import refuse_metric
 from exp.config.schema import CONF, Config, default_option, flatten
 from exp.config.user_code import refuse_syntax_error
-from exp.errors import ConfigError, as_yaml, nearest
+from exp.errors import ConfigError, as_yaml
 
 
 def validate(cfg: DictConfig) -> Config:

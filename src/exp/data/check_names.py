@@ -3,10 +3,11 @@
 import shlex
 from collections.abc import Mapping, Sequence
 
+from exp.config.nearest_names import nearest
 from exp.config.overrides import quote_names, quote_text, value_override
 from exp.data.reading.header import number_names
 from exp.data.targets import list_names
-from exp.errors import DataError, nearest
+from exp.errors import DataError
 
 
 def check_names(names: Sequence[str], path: str, named: Mapping[str, Sequence[str] | Mapping[str, str]]) -> None:

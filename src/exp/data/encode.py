@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from exp.config.nearest_names import nearest
 from exp.data.columns.category import UNKNOWN, category_codes
 from exp.data.columns.column import Column, Floats, show_cell
 from exp.data.columns.number import NumberColumn
@@ -19,7 +20,7 @@ from exp.data.preprocessing import Preprocessing
 from exp.data.target import mask_marks, read_target
 from exp.data.target_scale import check_positive
 from exp.data.targets import as_numbers
-from exp.errors import DataError, nearest, pluralize, shorten
+from exp.errors import DataError, pluralize, shorten
 
 # A column of at least so many cells, of which this share cannot be read, is refused.
 FEWEST_CELLS, UNREADABLE_SHARE = 10, 0.9

@@ -8,11 +8,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from exp.config.nearest_names import nearest
 from exp.config.overrides import quote_text, reads_as, text_override
 from exp.config.python_names import is_held
 from exp.data.held import MissingRowsError, find_held
 from exp.data.reading.header import distinguish_names, looks_like_rows, number_names, strip_name
-from exp.errors import ConfigError, DataError, nearest
+from exp.errors import ConfigError, DataError
 
 # Targets of datasets that are read from files of numbers and words.
 FILE_DATASETS = ("exp.data.files.table", "exp.data.files.arrays")

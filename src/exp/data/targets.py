@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from exp.config.nearest_names import nearest
 from exp.config.overrides import quote_names, quote_text, text_override
 from exp.data.columns.parse_booleans import read_booleans
 from exp.data.dataset import TargetColumn
 from exp.data.frame import Cells, Frame, import_pandas
 from exp.data.reading.header import NoNamesError, number_names
 from exp.data.target import encode_target, read_target
-from exp.errors import ConfigError, DataError, ExpError, nearest
+from exp.errors import ConfigError, DataError, ExpError
 
 # How many names of columns an error message lists.
 _MAX_NAMES = 20

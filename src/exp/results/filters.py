@@ -10,8 +10,9 @@ from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any, cast
 
+from exp.config.nearest_names import nearest
 from exp.config.overrides import reads_as
-from exp.errors import ConfigError, as_yaml, nearest
+from exp.errors import ConfigError, as_yaml
 from exp.results.differing import settings_of, short_names
 from exp.results.listed import Listed
 

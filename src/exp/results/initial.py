@@ -4,8 +4,9 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from exp.config.nearest_names import nearest
 from exp.config.overrides import text_override
-from exp.errors import ConfigError, nearest
+from exp.errors import ConfigError
 from exp.results.run_folder import BEST_CHECKPOINT, LAST_CHECKPOINT, final_checkpoint, is_run, read_config
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from exp.config.metric_names import rank
-from exp.errors import ConfigError, ExpError, nearest
+from exp.config.nearest_names import nearest
+from exp.errors import ConfigError, ExpError
 from exp.results.differing import find_differing
 from exp.results.filters import Filter, apply_filters
 from exp.results.find_runs import find_runs

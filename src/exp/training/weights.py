@@ -13,10 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from exp.config.nearest_names import nearest
 from exp.config.overrides import value_override
 from exp.config.target_kind import TargetKind
 from exp.data.row_weights import unpack
-from exp.errors import ConfigError, as_yaml, nearest, pluralize
+from exp.errors import ConfigError, as_yaml, pluralize
 
 # Losses whose own `weight` has one number for each class, and whose mean is divided by the weights of the rows.
 _WEIGHTED_BY_CLASS = (nn.CrossEntropyLoss, nn.NLLLoss)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from exp.config.nearest_names import nearest
 from exp.data.frame import Cells, Frame, import_pandas
 from exp.data.reading.header import (
     NoNamesError,
@@ -21,7 +22,7 @@ from exp.data.reading.header import (
     strip_name,
 )
 from exp.data.reading.source import Source
-from exp.errors import DataError, nearest, pluralize, require_extra
+from exp.errors import DataError, pluralize, require_extra
 
 # The rows of a sheet among which names of columns are looked for.
 _FIRST_ROWS = 20

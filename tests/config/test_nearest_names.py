@@ -1,6 +1,6 @@
 import pytest
 
-from exp.errors import nearest
+from exp.config.nearest_names import nearest
 
 
 def test_a_name_that_begins_with_the_word_is_meant():

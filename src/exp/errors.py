@@ -109,7 +109,23 @@ class CheckpointError(ExpError):
 
 
 class Diverged(ExpError):  # noqa: N818  # an outcome, not a wrong command
-    """The loss became NaN or infinite."""
+    """The loss became NaN or infinite.
+
+    Attributes:
+        step: The step that has this loss, or after which the validation rows have it.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        fix: str,
+        *,
+        step: int,
+        key: str | None = None,
+        override: str | tuple[str, ...] | None = None,
+    ) -> None:
+        super().__init__(problem, fix, key=key, override=override)
+        self.step = step
 
 
 class Pruned(Exception):  # noqa: N818  # not an error

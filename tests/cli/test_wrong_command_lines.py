@@ -519,9 +519,8 @@ def test_a_sweep_with_an_invalid_job_starts_no_job(tmp_path: Path, monkeypatch, 
 def test_a_run_that_diverged_is_advised_a_rate_below_its_own_and_the_default(
     used: float, line: tuple[str, ...], advised: float
 ):
-    error = Diverged(
-        "the loss became inf", f"a smaller learning rate, optimizer.lr={used / 10:g}, or clip_grad_norm=1.0"
-    )
+    fix = f"a smaller learning rate, optimizer.lr={used / 10:g}, or clip_grad_norm=1.0"
+    error = Diverged("the loss became inf", fix, step=1)
     assert f"optimizer.lr={advised:g}," in with_lower_rate(error, CommandLine(overrides=line)).fix
 
 

@@ -16,13 +16,14 @@ from exp.errors import ConfigError, Diverged, ExpError, as_yaml
 
 def with_lower_rate(error: ExpError, line: CommandLine) -> ExpError:
     """Return an error of a run that diverged with a rate below the one used and the default of its options."""
-    used = re.search(r"optimizer\.lr=([^ ,]+)", error.fix) if isinstance(error, Diverged) else None
-    if used is None:
+    used = re.search(r"optimizer\.lr=([^ ,]+)", error.fix)
+    if used is None or not isinstance(error, Diverged):
         return error
     words = [word for word in line.overrides if override_key(word) not in ("optimizer.lr", "resume")]
     default = OmegaConf.select(compose_config(words, line.search), "optimizer.lr")
     lower = f"{min(float(used[1]), default / 2 if isinstance(default, float) else math.inf):.3g}"
-    return Diverged(error.problem, error.fix.replace(used[0], f"optimizer.lr={lower}"), key=error.key)
+    fix = error.fix.replace(used[0], f"optimizer.lr={lower}")
+    return Diverged(error.problem, fix, step=error.step, key=error.key)
 
 
 def with_default(problem: ExpError, line: CommandLine) -> ExpError:

@@ -19,25 +19,25 @@ def training_diverged(learner: Learner, data: Splits, losses: Sequence[float], f
         lr: The learning rate of these steps.
     """
     index, loss = next((i, loss) for i, loss in enumerate(losses) if not math.isfinite(loss))
-    return _diverged(learner, data, f"the training loss became {loss} at step {first_step + index}", lr)
+    return _diverged(learner, data, "training", loss, first_step + index, lr)
 
 
 def validation_diverged(learner: Learner, data: Splits, loss: float, step: int) -> Diverged:
     """Return the error of a validation loss that is NaN or infinite."""
-    error = _diverged(learner, data, f"the validation loss became {loss} at step {step}", learner.lr)
+    error = _diverged(learner, data, "validation", loss, step, learner.lr)
     far = describe_far_values(data, "val")
     if far:
-        return Diverged(f"{error.problem}: {far}", FAR_FIX, key="dataset.scaler", override="dataset.scaler=robust")
+        robust = {"key": "dataset.scaler", "override": "dataset.scaler=robust"}
+        return Diverged(f"{error.problem}: {far}", FAR_FIX, step=step, **robust)
     return error
 
 
-def _diverged(learner: Learner, data: Splits, problem: str, lr: float) -> Diverged:
+def _diverged(learner: Learner, data: Splits, kind: str, loss: float, step: int, lr: float) -> Diverged:
     divides_by_zero = learner.optimizer.defaults.get("eps") == 0  # where a gradient is 0, as of a dead ReLU
     is_large = data.preprocessing.scaler is None and float(data.train.largest.max()) > FAR
     first = "dataset.scaler=standard, or " if is_large else "optimizer.eps=1e-8, or " if divides_by_zero else ""
-    return Diverged(
-        problem, f"{first}a smaller learning rate, optimizer.lr={min(lr / 10, 0.01):.3g}, or clip_grad_norm=1.0"
-    )
+    fix = f"{first}a smaller learning rate, optimizer.lr={min(lr / 10, 0.01):.3g}, or clip_grad_norm=1.0"
+    return Diverged(f"the {kind} loss became {loss} at step {step}", fix, step=step)
 
 
 def undefined_metric(metric: str, rows: int) -> ConfigError:

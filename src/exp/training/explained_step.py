@@ -88,8 +88,8 @@ def explain_step(experiment: Experiment, step: int) -> ExplainedStep | None:
         for _ in training:
             if recorder.found:
                 break
-    except Diverged:
-        if not recorder.found:
+    except Diverged as error:
+        if error.step < step:
             raise
     if not recorder.found:
         return None

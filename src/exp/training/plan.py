@@ -103,18 +103,12 @@ _MAX_ROWS_PER_CALL = 2**18
 _MAX_KEPT_PER_CALL = 2**20
 
 
-# Rows times parameters of all the steps of one call. What a step keeps is small, but lies between the large tensors of
-# its neighbours, whose memory cannot be reused then: 300 MB for three wide layers.
-_MAX_WORK_PER_CALL = 2**28
-
-
-def make_plan(config: Config, batches: Batches, work: int, kept: int) -> Plan:
+def make_plan(config: Config, batches: Batches, kept: int) -> Plan:
     """Convert the cadences of a config into steps.
 
     `auto` gives at most 1,000 logged points and 10 saves per run, and one evaluation per epoch, at most 250 per run.
 
     Args:
-        work: Rows of a step times parameters.
         kept: Parameters, and the outputs of all validation rows.
 
     Raises:
@@ -140,7 +134,7 @@ def make_plan(config: Config, batches: Batches, work: int, kept: int) -> Plan:
         restore_best=config.early_stopping.restore_best,
         on_tie=config.early_stopping.on_tie,
         watch=config.watch,
-        max_steps_per_call=max(1, min(1024, _MAX_ROWS_PER_CALL // batches.size, _MAX_WORK_PER_CALL // max(1, work))),
+        max_steps_per_call=max(1, min(1024, _MAX_ROWS_PER_CALL // batches.size)),
         evaluations_per_call=1 if is_each_awaited else max(1, min(1024, _MAX_KEPT_PER_CALL // max(1, kept))),
     )
 

@@ -1,7 +1,7 @@
 """Batches of equal size, which are copied from the rows when they are asked for."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeAlias
 
@@ -25,6 +25,17 @@ class Rows:
     y: Tensor
     order: Tensor | None
     batch_size: int
+    _repeated: dict[int, Tensor] = field(default_factory=dict[int, Tensor])  # targets of so many equal batches
+
+    def flatten_targets(self, start: int, end: int) -> Tensor:
+        """Return the targets [n * B, ...] of the batches from `start` to `end`."""
+        y = self.batches[1]
+        if y.stride(0) or len(y) == 1:
+            return y[start:end].flatten(0, 1)
+        if end - start not in self._repeated:
+            self._repeated.clear()
+            self._repeated[end - start] = y[start:end].flatten(0, 1)
+        return self._repeated[end - start]
 
     @property
     def are_copied(self) -> bool:
@@ -88,7 +99,7 @@ class Stack:
         """The targets of all rows [n * B, ...], without copying batches."""
         order = self.order
         if order is None or self.rows.are_copied:
-            return self.y.flatten(0, 1)
+            return self.rows.flatten_targets(self.start, self.end)
         return self.rows.y.index_select(0, order)
 
     @property

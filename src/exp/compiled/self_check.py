@@ -156,8 +156,11 @@ def _values_by_name(tensors: StepTensors) -> Results:
 def _first_difference(ours: Results, theirs: Results, samples: Sequence[Results]) -> str | None:
     """Return what differs by more than the tolerance, and by more than the samples differ from the first of them."""
     for name, value in theirs.items():
-        distance, unit = _distance(ours[name], value), _largest(value)
+        unit = _largest(value)
         near = TOLERANCE * unit + (0.0 if name == "loss" else _SMALLEST)
+        if bool(((ours[name] - value).abs() <= near).all()):  # not if one of them is NaN
+            continue
+        distance = _distance(ours[name], value)
         spread = torch.zeros_like(distance)
         for sample in samples[1:]:
             spread = spread.maximum(_distance(sample[name], samples[0][name]).nan_to_num(0.0, 0.0))
@@ -178,5 +181,8 @@ def _distance(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _largest(values: Tensor) -> float:
+    largest = float(values.abs().max()) if values.numel() else 0.0
+    if math.isfinite(largest):
+        return largest
     finite = values[values.isfinite()].abs()
     return float(finite.max()) if finite.numel() else 0.0

@@ -27,8 +27,9 @@ Rows: TypeAlias = tuple[torch.Size, torch.Size]
 # Captured evaluations; None: these cannot be replayed.
 Evaluations: TypeAlias = dict[Rows, PythonLoop | None]
 
-# Rows times parameters above which the arithmetic takes nearly all the time.
-_MAX_WORK = 2**25
+# Rows times parameters above which the arithmetic takes nearly all the time. Below, memory that is used again saves up
+# to a quarter.
+_MAX_WORK = 2**30
 
 # Numbers in all results of an evaluation above which the same holds; a replayed one would keep memory for them.
 _MAX_RESULTS = 2**22

@@ -115,7 +115,8 @@ def build(
     members, parameters = count_members(model), sum(parameter.numel() for parameter in model.parameters())
     work = batches.size * members * parameters
     use_threads(config.threads, work)
-    plan = make_plan(config, batches, kept=parameters + len(data.val) * members * objective.outputs)
+    outputs = members * objective.outputs
+    plan = make_plan(config, batches, outputs, kept=parameters + len(data.val) * outputs)
     check_schedule_length(config, scheduler, plan)
     scaler = make_scaler(precision, optimizer)
     criterion = training_loss(model, objective.criterion)

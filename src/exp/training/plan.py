@@ -94,21 +94,21 @@ _MIN_SECONDS_BETWEEN_SAVES = 1.0
 MAX_EVALUATIONS = 250
 
 
-# Rows of all the steps of one call, whose outputs are kept until its end. A call costs as much as some small steps; the
-# outputs of more rows would leave the cache before their metrics are computed.
-_MAX_ROWS_PER_CALL = 2**18
+# Outputs of all the steps of one call, which are kept until its end: 4 MB.
+_MAX_OUTPUTS_PER_CALL = 2**20
 
 
 # Numbers that the evaluations of one call may keep: 4 MB.
 _MAX_KEPT_PER_CALL = 2**20
 
 
-def make_plan(config: Config, batches: Batches, kept: int) -> Plan:
+def make_plan(config: Config, batches: Batches, outputs: int, kept: int) -> Plan:
     """Convert the cadences of a config into steps.
 
     `auto` gives at most 1,000 logged points and 10 saves per run, and one evaluation per epoch, at most 250 per run.
 
     Args:
+        outputs: Numbers that the model returns for a row.
         kept: Parameters, and the outputs of all validation rows.
 
     Raises:
@@ -134,7 +134,7 @@ def make_plan(config: Config, batches: Batches, kept: int) -> Plan:
         restore_best=config.early_stopping.restore_best,
         on_tie=config.early_stopping.on_tie,
         watch=config.watch,
-        max_steps_per_call=max(1, min(1024, _MAX_ROWS_PER_CALL // batches.size)),
+        max_steps_per_call=max(1, min(1024, _MAX_OUTPUTS_PER_CALL // (batches.size * max(1, outputs)))),
         evaluations_per_call=1 if is_each_awaited else max(1, min(1024, _MAX_KEPT_PER_CALL // max(1, kept))),
     )
 

@@ -74,11 +74,11 @@ class Watched(Learner):
 
     found: Timed = field(default_factory=Timed)
 
-    def advance(self, segments: Iterable[Any], windows: Sequence[int], split: Any) -> Any:
+    def advance(self, stacks: Iterable[Any], windows: Sequence[int], split: Any) -> Any:
         found = self.found
         if found.begun is None and found.made >= WARM_UP:
             found.begun = time.perf_counter()
-        told = super().advance(segments, windows, split)  # and has looked at the losses, so the device is done
+        told = super().advance(stacks, windows, split)  # and has looked at the losses, so the device is done
         found.made += sum(windows)
         if found.begun is not None:
             found.timed += sum(windows)

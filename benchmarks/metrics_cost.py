@@ -48,7 +48,7 @@ def build_pair(dataset: str) -> tuple[Experiment, Experiment]:
 def make_step(experiment: Experiment) -> Callable[[], None]:
     """Return a function that trains for STEPS steps."""
     stream, rows = experiment.batches.stream(), experiment.batches.rows
-    return lambda: void(experiment.learner.advance([stream.take(STEPS)], [STEPS], rows))
+    return lambda: void(experiment.learner.advance(stream.take(STEPS), [STEPS], rows))
 
 
 def make_evaluation(experiment: Experiment) -> Callable[[], None]:

@@ -70,7 +70,7 @@ def replaced(variant: str) -> Generator[None]:
 
 
 def advance(experiment: Experiment, stream: Any, steps: int) -> None:
-    experiment.learner.advance([stream.take(steps)], [steps], experiment.data.train)
+    experiment.learner.advance(stream.take(steps), [steps], experiment.data.train)
 
 
 def measure(workload: str) -> None:

@@ -542,7 +542,7 @@ def test_no_warning_of_torch_reaches_the_user(words: str):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             stream, rows = experiment.batches.stream(), experiment.batches.rows
-            experiment.learner.advance([stream.take(20)], [20], rows)
+            experiment.learner.advance(stream.take(20), [20], rows)
         assert experiment.learner.step.fallback_reason is None
         assert [str(warning.message) for warning in caught] == []
     finally:

@@ -60,12 +60,13 @@ class Learner:
     replayed: ReplayedEvaluations | None = None
 
     def advance(
-        self, segments: Iterable[Iterable[Stack]], windows: Sequence[int], split: Split
+        self, stacks: Iterable[Stack], windows: Sequence[int], split: Split
     ) -> tuple[list[float], MetricSums[Column]]:
-        """Train on the batches of `segments`, one update for each.
+        """Train on the batches of `stacks`, one update for each.
 
         Args:
-            segments: Each is asked for after the updates of the one before, so what yields it may evaluate in between.
+            stacks: Each is taken after the updates of the one before, so what yields them may evaluate in between, and
+                then set the training mode again.
             windows: Number of batches in each logging window; the sum is the number of batches.
             split: The split that the batches come from (R^2 needs its variance).
 
@@ -75,23 +76,19 @@ class Learner:
         Raises:
             ConfigError: The model fails on a batch.
         """
+        self.set_training_mode()
         done: list[Stack] = []
         with self._errors(STEP), torch.no_grad():  # a step that needs gradients enables them
-            results = self.step(self._take(segments, done))
+            results = self.step(_remember(stacks, done))
             # One synchronisation with the device for all steps: .item() in each step would wait every time.
             losses = cast(list[float], concatenate(results.losses).tolist())
         outputs = average_members(self.model, concatenate(results.outputs))
         return losses, compute_step_metrics(self.objective, done, losses, outputs, windows, split)
 
-    def _take(self, segments: Iterable[Iterable[Stack]], taken: list[Stack]) -> Iterator[Stack]:
-        """Yield the stacks of all segments, with the model in training mode, and append each of them to `taken`."""
-        for stacks in segments:
-            # A train() of the user's may do more than to set the mode.
-            if self.has_user_code or not self.model.training:
-                self.model.train()
-            for stack in stacks:
-                taken.append(stack)
-                yield stack
+    def set_training_mode(self) -> None:
+        """Set the mode of the next step, which an evaluation changes."""
+        if self.has_user_code or not self.model.training:  # a train() of the user's may do more than to set the mode
+            self.model.train()
 
     @property
     def network(self) -> nn.Module:
@@ -234,3 +231,10 @@ class Learner:
 
 def _settings(optimizer: Optimizer) -> list[dict[str, Any]]:
     return [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
+
+
+def _remember(stacks: Iterable[Stack], taken: list[Stack]) -> Iterator[Stack]:
+    """Yield the stacks, and append each of them to `taken`."""
+    for stack in stacks:
+        taken.append(stack)
+        yield stack

@@ -107,9 +107,9 @@ class Training:
         start, plan = self._state.step, self._plan
         ends = plan.cuts(start, stop)
         sizes = [b - a for a, b in pairwise([start, *ends])]
-        segments = self._validation.segments(self._stream, start, plan.due_before(plan.evaluate, start, stop), stop)
+        stacks = self._validation.stacks(self._stream, start, plan.due_before(plan.evaluate, start, stop), stop)
         self._lr, began = self._learner.lr, time.perf_counter()
-        losses, sums = self._learner.advance(segments, sizes, self._batches.rows)
+        losses, sums = self._learner.advance(stacks, sizes, self._batches.rows)
         self._steps_per_call = int((stop - start) * _SECONDS_PER_CALL / max(time.perf_counter() - began, 1e-6))
         notes = self._learner.step.notes
         yield from (Noted(self._at(), note) for note in notes[self._noted :])

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from exp.config.constraints import CADENCE
-from exp.config.metric_names import is_higher_better
+from exp.config.metric_names import chosen_metrics, is_higher_better
+from exp.config.own_metrics import is_own
 from exp.config.schema import Config
+from exp.config.user_code import has_user_code
 from exp.data.batches import Batches
 from exp.errors import ConfigError
 
@@ -120,7 +122,9 @@ def make_plan(config: Config, batches: Batches, outputs: int, kept: int) -> Plan
     every = config.scheduler.get("every", "epoch") if config.scheduler.get("_target_") else None
     schedule = {None: None, "step": 1, "epoch": per_epoch, "evaluation": evaluate}[every]
     _check_first_rate(config.scheduler, schedule)
-    is_each_awaited = config.early_stopping.patience is not None or config.watch
+    # Code of the user's may change in an evaluation what the next steps compute, or draw random numbers between them.
+    is_own_code = has_user_code(config) or any(map(is_own, chosen_metrics(config.metrics, config.metric)))
+    is_each_awaited = config.early_stopping.patience is not None or config.watch or is_own_code
     return Plan(
         steps=steps,
         log=parse_cadence(config.log_every, per_epoch, compute_period(steps)),

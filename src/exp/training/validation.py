@@ -29,16 +29,17 @@ class Validation:
         self._error: ExpError | None = None  # of the last of them
         self._copies: list[State] = []  # the parameters at each of them, and then older copies, to be overwritten
 
-    def segments(self, stream: Stream, start: int, evaluations: Iterable[int], stop: int) -> Iterator[Iterator[Stack]]:
-        """Yield the batches of the steps from `start` to `stop` in segments.
+    def stacks(self, stream: Stream, start: int, evaluations: Iterable[int], stop: int) -> Iterator[Stack]:
+        """Yield the batches of the steps from `start` to `stop`, and evaluate after those of `evaluations`.
 
-        After the updates of a segment that ends at one of `evaluations`, evaluate before the next one.
+        Make the steps of a stack before the next one is taken.
         """
         for step in evaluations:
-            yield stream.take(step - start)
+            yield from stream.take(step - start)
             self._evaluate(step)
+            self._learner.set_training_mode()
             start = step
-        yield stream.take(stop - start)
+        yield from stream.take(stop - start)
 
     def _evaluate(self, step: int) -> None:
         """Evaluate the rows after `step`, if there are any, and copy the parameters."""
@@ -51,12 +52,10 @@ class Validation:
             self._error = error
             return
         place = len(self._steps) - 1
-        if self._live is None or self._learner.has_user_code:  # which may give parameters other memory
+        if self._live is None:
             self._live = self._learner.get_parameters()
         if place == len(self._copies):
             self._copies.append(copy_tensors(self._live))
-        elif self._learner.has_user_code:
-            self._copies[place] = copy_tensors(self._live, self._copies[place])
         else:
             overwrite(_tensors_of(self._copies[place]), _tensors_of(self._live))
 
@@ -66,7 +65,7 @@ class Validation:
         self._steps, self._results = [], []
         # One wait for the device.
         means = cast("list[float]", torch.stack([loss for loss, _ in results]).tolist() if results else [])
-        for step, mean, (_, output), parameters in zip(steps, means, results, self._copies):  # noqa: B905
+        for step, mean, (_, output), parameters in zip(steps, means, results, self._copies, strict=False):
             try:
                 metrics = compute_metrics(self._learner.objective, output, self._rows, mean)
             except ExpError as error:

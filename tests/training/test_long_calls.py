@@ -1,0 +1,87 @@
+"""Calls of many steps and evaluations: code of the user's, and what reads the events, find what short calls give."""
+
+from collections.abc import Iterable
+from itertools import cycle
+from typing import Any
+
+import pytest
+import torch
+from conftest import config_of, list_evaluations, logged_steps
+from torch import Tensor, nn
+
+from exp.config import allowlist
+from exp.training.build import Experiment, build
+from exp.training.events import Event
+from exp.training.loop import Training
+
+# What calls take, as far as the loop sees it: the next one is of all steps, or as short as it can be.
+LONG, SHORT = 1e-5, 10.0
+
+
+@pytest.fixture(autouse=True)
+def _own_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(allowlist, "USER_PACKAGES", ("test_long_calls",))
+
+
+def train(line: str, seconds: float, monkeypatch: pytest.MonkeyPatch) -> tuple[Experiment, Iterable[Event]]:
+    times = cycle((0.0, seconds))
+    monkeypatch.setattr("exp.training.loop.time.perf_counter", lambda: next(times))
+    experiment = build(config_of("dataset=moons", "epochs=10", *line.split()))
+    return experiment, list(Training(experiment.learner, experiment.batches, experiment.data, experiment.plan))
+
+
+class Plain(nn.Linear):
+    pass
+
+
+class FadingInEvaluations(nn.Linear):
+    scale = 1.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.scale *= 1.0 if self.training else 0.9
+        return super().forward(x) * self.scale
+
+
+class FadingInTrain(nn.Linear):
+    scale = 1.0
+
+    def train(self, mode: bool = True) -> "FadingInTrain":
+        self.scale *= 0.9 if mode and not self.training else 1.0
+        return super().train(mode)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * self.scale
+
+
+@pytest.mark.parametrize("seconds", [LONG, SHORT])
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        (Plain, None),
+        (
+            FadingInEvaluations,
+            "scale of FadingInEvaluations changes between steps, which a replayed step would not see",
+        ),
+        (FadingInTrain, "scale of FadingInTrain changes between steps, which a replayed step would not see"),
+    ],
+)
+def test_steps_see_what_an_evaluation_changes_in_a_model_of_the_users(
+    model: type, reason: str | None, seconds: float, monkeypatch: pytest.MonkeyPatch
+):
+    line = f"model=linear ~model.bias model._target_=test_long_calls.{model.__name__} eval_every=20 log_every=1"
+    _, expected = train(f"{line} engine=eager", SHORT, monkeypatch)
+    experiment, events = train(f"{line} engine=replay", seconds, monkeypatch)
+    assert [step.metrics for step in logged_steps(events)] == [step.metrics for step in logged_steps(expected)]
+    assert experiment.learner.step.fallback_reason == reason
+
+
+def draw(targets: Any, predictions: Any) -> float:
+    del targets, predictions
+    return float(torch.rand(()))
+
+
+def test_a_metric_of_the_users_draws_the_same_numbers_in_calls_of_any_length(monkeypatch: pytest.MonkeyPatch):
+    line = "model=mlp model.dropout=0.2 eval_every=3 metrics=[test_long_calls.draw]"
+    evaluations = (list_evaluations(train(line, seconds, monkeypatch)[1]) for seconds in (LONG, SHORT))
+    long, short = ([(one.at.step, one.split, one.values) for one in every] for every in evaluations)
+    assert long == short

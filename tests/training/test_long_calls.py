@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from itertools import cycle
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +11,10 @@ from conftest import config_of, list_evaluations, logged_steps
 from torch import Tensor, nn
 
 from exp.config import allowlist
+from exp.results.console import ConsoleSink
+from exp.results.summary import SummarySink, read
 from exp.training.build import Experiment, build
-from exp.training.events import Event
+from exp.training.events import Built, Ending, Event, Trained
 from exp.training.loop import Training
 
 # What calls take, as far as the loop sees it: the next one is of all steps, or as short as it can be.
@@ -85,3 +88,27 @@ def test_a_metric_of_the_users_draws_the_same_numbers_in_calls_of_any_length(mon
     evaluations = (list_evaluations(train(line, seconds, monkeypatch)[1]) for seconds in (LONG, SHORT))
     long, short = ([(one.at.step, one.split, one.values) for one in every] for every in evaluations)
     assert long == short
+
+
+def test_the_steps_of_a_run_that_was_stopped_are_those_that_were_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    _, events = train("log_every=1 eval_every=7", LONG, monkeypatch)
+    sink = SummarySink(tmp_path, {})
+    for event in events:
+        sink.handle(event)
+        if isinstance(event, Trained) and event.evaluated:
+            break
+    sink.close(Ending("interrupted"))
+    assert read(tmp_path)["steps"] == event.at.step[-1] > event.evaluated[-1].at.step
+
+
+def test_progress_is_that_of_the_latest_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("exp.results.terminal.ProgressBar.is_due", lambda _: True)
+    _, events = train("log_every=50 eval_every=7", LONG, monkeypatch)
+    printed, sink = list[str](), ConsoleSink(tmp_path)
+    monkeypatch.setattr(sink, "_print", lambda line: printed.append(line.plain))
+    for event in [Built({}, {}, {}, 60, ("accuracy",)), *events]:
+        sink.handle(event)
+    sink.close(Ending("failed"))
+    steps = [int(line.split()[1]) for line in printed if line.startswith("step ")]
+    assert steps == sorted(steps)
+    assert len({*steps}) > 2

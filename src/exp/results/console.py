@@ -70,15 +70,16 @@ class ConsoleSink:
             self._val = {row.step: row.metrics for row in of_val if row.step == event.best_step}
             self._print(Text.assemble(("resumed   ", "bold"), f"after step {event.at.step:,} of {self._steps:,}"))
         elif isinstance(event, Trained):
-            step = event.at.step[-1]
-            self._latest["train"] = step, {name: values[-1] for name, values in event.columns.items()}
-            self._show_progress(step)
+            self._latest["train"] = event.at.step[-1], {name: values[-1] for name, values in event.columns.items()}
         elif isinstance(event, Baseline):
             self._baseline = event
         elif isinstance(event, Drawn):
             self._has_figures = True
         for evaluated in evaluations_of(event):
             self._handle_evaluated(evaluated)
+        is_of_val = isinstance(event, Evaluated) and event.split == "val" and not event.restored
+        if isinstance(event, Trained) or is_of_val:
+            self._show_progress()
 
     def _handle_evaluated(self, event: Evaluated) -> None:
         self._latest[event.split] = event.at.step, event.values
@@ -92,7 +93,6 @@ class ConsoleSink:
             if event.split == "val":
                 best = {step: metrics for step, metrics in self._val.items() if step == (self._best or (0,))[0]}
                 self._val = {**best, event.at.step: event.values}
-                self._show_progress(event.at.step)
 
     def close(self, ending: Ending) -> None:
         self._bar.stop()
@@ -123,7 +123,8 @@ class ConsoleSink:
             return {}
         return other_checkpoint(self._val[self._best[0]], self._val[max(self._val)], self._is_restored)
 
-    def _show_progress(self, step: int) -> None:
+    def _show_progress(self) -> None:
+        step = max(step for step, _ in self._latest.values())
         if not self._bar.is_due() and not (self._bar.moves and step == self._steps):
             return
         splits = [split for split in ("train", "val") if split in self._latest]

@@ -201,7 +201,7 @@ class SummarySink:
         if event.restored:
             self._content["restored_step"] = event.at.step
         else:
-            self._at = event.at
+            self._at = max(event.at, self._at or event.at)  # one of a Trained event is before the end of its steps
             if event.split == "val":
                 self._last = {"step": event.at.step, **event.values}
         self._final[event.split] = event.values

@@ -123,7 +123,7 @@ def _events(
             is_scaled = spec.config.dataset.get("scaler", "none") != "none"
             yield from _notes(find_problems(experiment.learner, experiment.data, is_scaled))
     learner, batches, data, plan = experiment.learner, experiment.batches, experiment.data, experiment.plan
-    if should_prune is not None or spec.config.tracker["_target_"] is not None:  # they look at the model in between
+    if should_prune is not None or spec.config.tracker["_target_"] is not None:  # they may look at the model after each
         plan = replace(plan, evaluations_per_call=1)
     training = Training(learner, batches, data, plan, previous.checkpoint, stop_requested)
     end, final = _START, dict[str, MetricSums]()

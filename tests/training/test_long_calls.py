@@ -1,6 +1,7 @@
 """Calls of many steps and evaluations: code of the user's, and what reads the events, find what short calls give."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,12 @@ from conftest import config_of, list_evaluations, logged_steps
 from torch import Tensor, nn
 
 from exp.config import allowlist
+from exp.data.stack import Stack
+from exp.engine.step import StepAround, StepOutputs
 from exp.results.console import ConsoleSink
 from exp.results.summary import SummarySink, read
 from exp.training.build import Experiment, build
-from exp.training.events import Built, Ending, Event, Trained
+from exp.training.events import Built, Ending, Event, Snapshot, Trained
 from exp.training.loop import Training
 
 # What calls take, as far as the loop sees it: the next one is of all steps, or as short as it can be.
@@ -112,3 +115,22 @@ def test_progress_is_that_of_the_latest_step(tmp_path: Path, monkeypatch: pytest
     steps = [int(line.split()[1]) for line in printed if line.startswith("step ")]
     assert steps == sorted(steps)
     assert len({*steps}) > 2
+
+
+class Clock(StepAround):
+    now = 0.0
+
+    def __call__(self, stacks: Iterable[Stack]) -> StepOutputs:
+        outputs = self.inner(stacks)
+        Clock.now += 0.05 * len(torch.cat(outputs.losses))
+        return outputs
+
+
+def test_slow_steps_are_saved_where_it_is_due_in_a_long_logging_window(monkeypatch: pytest.MonkeyPatch):
+    for clock in ("monotonic", "perf_counter"):
+        monkeypatch.setattr(f"exp.training.loop.time.{clock}", lambda: Clock.now)
+    experiment = build(config_of("dataset=moons", "epochs=10", "log_every=200", "eval_every=200"))
+    learner = replace(experiment.learner, step=Clock(experiment.learner.step))
+    events = list(Training(learner, experiment.batches, experiment.data, experiment.plan))
+    saved = [event.at.step for event in events if isinstance(event, Snapshot) and not event.best]
+    assert saved == [60, 120, 180, 240, 300, 360, 420, 480, 540, 600]

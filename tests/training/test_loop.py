@@ -180,7 +180,7 @@ def test_everything_is_due_at_the_last_step():
     assert stops == [3, 5, 6, 9, 10]
     assert plan.cuts(3, 9) == [4, 6, 8, 9]
     assert plan.cuts(4, 8) == [6, 8]
-    assert plan.next_pause(0, 1000, may_save=False) == 5
+    assert plan.next_pause(0, 1000, save_from=4) == 5
     assert plan.is_due(4, 10)
 
 

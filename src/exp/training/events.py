@@ -67,7 +67,8 @@ class Trained:
             update.
         lr: The learning rate of their updates.
         engine: What makes the steps from now on: compiled, replay or eager.
-        evaluated: The evaluations since the event before, in order. A last one may be an event of its own.
+        evaluated: The evaluations before the end of the call that made these steps, in order. All others are events of
+            their own.
     """
 
     at: Positions
@@ -102,7 +103,7 @@ class Evaluated:
 
     @property
     def is_of_curve(self) -> bool:
-        """Whether it is a point of a curve: that of train has means over batches, and of val a point for each step."""
+        """Whether a curve shows it: that of train has means over batches, and that of val has the restored step."""
         return self.split == "test" or (self.split == "val" and not self.restored)
 
     @cached_property
@@ -161,7 +162,7 @@ class Snapshot:
     """A checkpoint is due.
 
     Attributes:
-        at: The step.
+        at: The step. That of the best parameters may be earlier than the steps of the event before.
         state: The live state, valid until the next event is requested: copy what you keep. Of the best parameters, only
             these, of which the entries `exp.training.parameters.KEYS` are live, and what they belong to.
         best: Whether it is that of the best parameters.

@@ -34,7 +34,7 @@ class Training:
 
     Args:
         checkpoint: The state of a snapshot to resume from.
-        stop_requested: Called between chunks of steps. Once it returns True, the last event is a snapshot.
+        stop_requested: Called after each call of many steps. Once it returns True, the last event is a snapshot.
 
     Raises:
         Diverged: A loss is NaN or infinite; the message names the step.
@@ -72,7 +72,7 @@ class Training:
             yield self._restore(self._checkpoint)
         self._saved_at = time.monotonic()
         while self._state.step < plan.steps and not self._is_out_of_patience():
-            stop = plan.next_pause(self._state.step, self._steps_per_call, self._may_save(_SECONDS_PER_CALL))
+            stop = plan.next_pause(self._state.step, self._steps_per_call, self._next_save())
             yield from self._advance(stop)
             if plan.is_due(plan.evaluate, stop):
                 yield from self._evaluate()
@@ -126,19 +126,20 @@ class Training:
     def _report(self, ends: Sequence[int], sums: MetricSums[Column]) -> Iterator[Event]:
         """Yield what was logged and evaluated up to the steps `ends`, and the best parameters among them."""
         evaluated, best, error = list[Evaluated](), None, None
+        places = {step: place for place, step in enumerate(ends)}
         for step, metrics, parameters in self._validation.take():
-            if step not in ends:  # the loss of a step before it is no number
+            if step not in places:  # the loss of a step before it is no number
                 break
-            self._reach(ends, sums, ends.index(step))
+            self._reach(step, sums, places[step])
             try:
                 evaluated.append(self._record(metrics))
             except ExpError as problem:
-                error, ends = problem, ends[: ends.index(step) + 1]
+                error, ends = problem, ends[: places[step] + 1]
                 break
             if evaluated[-1].best:
                 best = self._best_snapshot(parameters)
         if ends:
-            self._reach(ends, sums, len(ends) - 1)
+            self._reach(ends[-1], sums, len(ends) - 1)
         logged = [index for index, end in enumerate(ends) if self._plan.is_due(self._plan.log, end)]
         if logged:
             yield self._logged([ends[index] for index in logged], sums[logged], evaluated)
@@ -149,11 +150,10 @@ class Training:
         if error is not None:
             raise error
 
-    def _reach(self, ends: Sequence[int], sums: MetricSums[Column], index: int) -> None:
-        """Record that the step ends[index] was made."""
-        self._state.step = ends[index]
-        is_logged = self._plan.is_due(self._plan.log, ends[index])
-        self._state.since_log = None if is_logged else sums[index : index + 1]
+    def _reach(self, step: int, sums: MetricSums[Column], window: int) -> None:
+        """Record that `step` was made, the last one of a window of `sums`."""
+        self._state.step = step
+        self._state.since_log = None if self._plan.is_due(self._plan.log, step) else sums[window : window + 1]
 
     def _evaluate(self) -> Iterator[Event]:
         """Evaluate the validation rows, if there are any; yield a snapshot too if they are the best so far."""
@@ -229,12 +229,13 @@ class Training:
     def _should_save(self) -> bool:
         """Return whether a save is due, and the last one is long enough ago; always at the end of training."""
         step, plan = self._state.step, self._plan
-        waited = self._may_save() or step == plan.steps
+        waited = time.monotonic() - self._saved_at >= plan.min_seconds_between_saves or step == plan.steps
         return (plan.is_due(plan.save, step) and waited) or self._is_out_of_patience()
 
-    def _may_save(self, seconds: float = 0.0) -> bool:
-        """Return whether the last save will be long enough ago in so many seconds."""
-        return time.monotonic() + seconds - self._saved_at >= self._plan.min_seconds_between_saves
+    def _next_save(self) -> int:
+        """Return the step at which the last save is long enough ago, if steps take as long as in the last call."""
+        seconds = self._plan.min_seconds_between_saves - (time.monotonic() - self._saved_at)
+        return self._state.step + int(max(0.0, seconds) / _SECONDS_PER_CALL * self._steps_per_call)
 
     def _is_out_of_patience(self) -> bool:
         """Return whether the metric has not improved for so long that training stops early."""

@@ -58,22 +58,22 @@ class Plan:
         """Return whether something with this period is due at `step`; everything is due at the last step."""
         return step % period == 0 or step == self.steps
 
-    def next_pause(self, step: int, wanted: int, may_save: bool = True) -> int:
+    def next_pause(self, step: int, wanted: int, save_from: int = 0) -> int:
         """Return where a call that begins after `step` ends: at a step at which something is due, or earlier.
 
         Earlier is after `wanted` steps or fewer, but a logging window that one call can make is not cut. So whatever is
         wanted, and wherever training started, the sums of each window are added up in the same order.
 
         Args:
-            may_save: False: the last save will not be long enough ago for another one.
+            save_from: A step before which the last save is not long enough ago for another one.
         """
         unit = min(self.log, _MAX_STEPS_OF_CUT_WINDOWS, self.max_steps_per_call)
         units = max(1, min(wanted, self.max_steps_per_call) // unit) if unit == self.log else 1
         evaluations = max(1, min(wanted // self.evaluate, self.evaluations_per_call))
-        evaluation = step - step % self.evaluate + evaluations * self.evaluate
-        periods = (self.save if may_save else None, self.schedule)
-        due = (step - step % period + period for period in periods if period is not None)
-        return min(self.steps, (step // unit + units) * unit, evaluation, *due)
+        evaluation = (step // self.evaluate + evaluations) * self.evaluate
+        save = -(-max(step + 1, save_from) // self.save) * self.save
+        schedule = self.steps if self.schedule is None else (step // self.schedule + 1) * self.schedule
+        return min(self.steps, (step // unit + units) * unit, evaluation, save, schedule)
 
     def due_before(self, period: int, step: int, stop: int) -> Sequence[int]:
         """Return the steps after `step` and before `stop` at which something with this period is due."""
@@ -96,11 +96,7 @@ _MIN_SECONDS_BETWEEN_SAVES = 1.0
 MAX_EVALUATIONS = 250
 
 
-# Outputs of all the steps of one call, which are kept until its end: 4 MB.
-_MAX_OUTPUTS_PER_CALL = 2**20
-
-
-# Numbers that the evaluations of one call may keep: 4 MB.
+# Numbers that the steps of one call may keep until its end, and that its evaluations may: 4 MB.
 _MAX_KEPT_PER_CALL = 2**20
 
 
@@ -138,7 +134,7 @@ def make_plan(config: Config, batches: Batches, outputs: int, kept: int) -> Plan
         restore_best=config.early_stopping.restore_best,
         on_tie=config.early_stopping.on_tie,
         watch=config.watch,
-        max_steps_per_call=max(1, min(1024, _MAX_OUTPUTS_PER_CALL // (batches.size * max(1, outputs)))),
+        max_steps_per_call=max(1, min(1024, _MAX_KEPT_PER_CALL // (batches.size * max(1, outputs)))),
         evaluations_per_call=1 if is_each_awaited else max(1, min(1024, _MAX_KEPT_PER_CALL // max(1, kept))),
     )
 

@@ -23,7 +23,7 @@ class Validation:
 
     def __init__(self, learner: Learner, rows: Split) -> None:
         self._learner, self._rows = learner, rows
-        self._live: State | None = None  # the learner's parameters, once they are known
+        self._live: State | None = None  # the learner's parameters, during a call
         self._steps: list[int] = []
         self._results: list[tuple[Tensor, Tensor]] = []  # loss and outputs at each of them
         self._error: ExpError | None = None  # of the last of them

@@ -62,7 +62,7 @@ class MetricsCsvSink:
                 csv.writer(self.file).writerow([*_FIXED_COLUMNS, *self._metrics])
         elif isinstance(event, Trained | Evaluated):
             seconds = f"{time.perf_counter() - self._began:.6f}"
-            lines = [line for curve in curves_of(event) for line in self._lines(seconds, *curve)]
+            lines = [line for curve in curves_of(event, self._resume_step) for line in self._lines(seconds, *curve)]
             lines.sort(key=itemgetter(0))  # the training rows of a step stay before its validation row
             self.file.writelines([line for _, line in lines])
         if self._timer.is_due(event):
@@ -71,14 +71,13 @@ class MetricsCsvSink:
     def _lines(
         self, seconds: str, split: str, at: "Positions", metrics: Mapping[str, Sequence[float]]
     ) -> Iterator[tuple[int, str]]:
-        """Return the step and the line of each position, unless it was written before the run was resumed."""
-        written = -1 if self._resume_step is None or split == "test" else self._resume_step
+        """Return the step and the line of each position."""
         named = [name for name in self._metrics if name in metrics]
         cells = ("%s" if name in metrics else "" for name in self._metrics)
         line = ",".join(["%s,%.10g,%s", seconds, split, *cells]) + "\r\n"
         rows = zip(*at, *(metrics[name] for name in named), strict=True)
         # As csv.writer would write them, in half the time.
-        return ((row[0], line % row) for row in rows if row[0] > written)
+        return ((row[0], line % row) for row in rows)
 
     def close(self, ending: Ending) -> None:
         del ending

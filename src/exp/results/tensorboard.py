@@ -84,14 +84,13 @@ class TensorBoardSink:
         self.file.close()
 
     def _records(self, event: Trained | Evaluated) -> Iterator[tuple[int, bytes]]:
-        """Yield step and record of each point of the curves, unless it was written before the run was resumed."""
-        for split, at, metrics in curves_of(event):
-            written = -1 if self._resume_step is None or split == "test" else self._resume_step
+        """Yield step and record of each point of the curves."""
+        for split, at, metrics in curves_of(event, self._resume_step):
             curves = {f"{name}/{split}": values for name, values in metrics.items()}
             if isinstance(event, Trained) and split == "train":
                 curves["learning_rate"] = [event.lr] * len(at.step)
-            rows = [row for row in zip(at.step, zip(*curves.values(), strict=True), strict=True) if row[0] > written]
-            yield from zip((step for step, _ in rows), self._scalars.serialize([*curves], rows), strict=True)
+            rows = zip(at.step, zip(*curves.values(), strict=True), strict=True)
+            yield from zip(at.step, self._scalars.serialize([*curves], rows), strict=True)
 
     def _write(self, record: Any) -> None:
         self._pending.append(event_file.frame_record(record))

@@ -14,13 +14,20 @@ if TYPE_CHECKING:
 
 def evaluations_of(event: Event) -> Sequence[Evaluated]:
     """Return the evaluations that the event is or has."""
-    return (event,) if isinstance(event, Evaluated) else event.evaluated if isinstance(event, Trained) else ()
+    if isinstance(event, Evaluated):
+        return (event,)
+    return event.evaluated if isinstance(event, Trained) else ()
 
 
-def curves_of(event: Event) -> Iterator[tuple[str, Positions, Mapping[str, Sequence[float]]]]:
-    """Yield the points that the event has: the split, their positions and their metrics, as columns."""
+def curves_of(event: Event, resume_step: int | None) -> Iterator[tuple[str, Positions, Mapping[str, Sequence[float]]]]:
+    """Yield the points that the event adds to the curves: the split, their positions and their metrics, as columns.
+
+    Args:
+        resume_step: Of a resumed run, the step before it, whose validation may be repeated at its end; None of another.
+    """
     if isinstance(event, Trained):
         yield "train", event.at, event.columns
     for one in evaluations_of(event):
-        if one.is_of_curve:
+        is_new = one.split == "test" or resume_step is None or one.at.step > resume_step
+        if one.is_of_curve and is_new:
             yield one.split, one.at.as_column(), {name: [value] for name, value in one.values.items()}

@@ -93,6 +93,13 @@ def test_a_metric_of_the_users_draws_the_same_numbers_in_calls_of_any_length(mon
     assert long == short
 
 
+@pytest.mark.parametrize("engine", ["eager", "replay"])
+def test_the_average_of_members_is_that_of_single_steps(engine: str, monkeypatch: pytest.MonkeyPatch):
+    line = f"dataset=diabetes model=tabm_small log_every=1 epochs=1 engine={engine}"
+    long, short = (logged_steps(train(line, seconds, monkeypatch)[1]) for seconds in (LONG, SHORT))
+    assert [step.metrics for step in long] == [step.metrics for step in short]
+
+
 def test_the_steps_of_a_run_that_was_stopped_are_those_that_were_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     _, events = train("log_every=1 eval_every=7", LONG, monkeypatch)
     sink = SummarySink(tmp_path, {})

@@ -82,7 +82,8 @@ class Learner:
             results = self.step(_remember(stacks, done))
             # One synchronisation with the device for all steps: .item() in each step would wait every time.
             losses = cast(list[float], concatenate(results.losses).tolist())
-        outputs = average_members(self.model, concatenate(results.outputs))
+        # Members are averaged in an order that follows from the strides; those of a single step may be any.
+        outputs = average_members(self.model, concatenate(results.outputs).contiguous())
         return losses, compute_step_metrics(self.objective, done, losses, outputs, windows, split)
 
     def set_training_mode(self) -> None:

@@ -98,10 +98,10 @@ class Learner:
 
     def evaluate(self, split: Split) -> MetricSums:
         """Return the metrics of the whole split, without changing parameters or random state."""
-        loss, output = self.compute(split)
+        loss, output = self.loss_and_outputs(split)
         return compute_metrics(self.objective, output, split, loss)
 
-    def compute(self, split: Split) -> tuple[Tensor, Tensor]:
+    def loss_and_outputs(self, split: Split) -> tuple[Tensor, Tensor]:
         """Return loss and outputs [N, K] of the whole split, without changing parameters or random state."""
 
         def compute(x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

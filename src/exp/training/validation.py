@@ -47,7 +47,7 @@ class Validation:
             return
         self._steps.append(step)
         try:
-            self._results.append(self._learner.compute(self._rows))
+            self._results.append(self._learner.loss_and_outputs(self._rows))
         except ExpError as error:  # it waits for what was done before it
             self._error = error
             return

@@ -205,10 +205,17 @@ class Slow(nn.Linear):
         return super().forward(x)
 
 
-def test_slow_steps_do_not_delay_a_stop_request():
-    line = ["dataset=moons", "model=linear", "engine=eager", "epochs=9", "eval_every=9 epochs", "log_every=1"]
+class SlowToEvaluate(nn.Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        time.sleep(0 if self.training else 0.05)
+        return super().forward(x)
+
+
+@pytest.mark.parametrize(("model", "every"), [(Slow, "9 epochs"), (SlowToEvaluate, "9")])
+def test_slow_steps_and_evaluations_do_not_delay_a_stop_request(model: type[nn.Linear], every: str):
+    line = ["dataset=moons", "model=linear", "engine=eager", "epochs=90", f"eval_every={every}", "log_every=1"]
     experiment = build(config_of(*line))
-    experiment.model.__class__ = Slow
+    experiment.model.__class__ = model
     asked: list[float] = []
 
     def stop_requested() -> bool:

@@ -22,8 +22,7 @@ from exp.training.state import TrainingState
 from exp.training.validation import Validation
 from exp.training.watched import Watched
 
-# What a call is to take: so long that what it costs besides its steps does not count, and so short that neither a stop
-# request nor the display has to wait.
+# What a call is to take: so long that it costs little besides its steps, so short that no stop request has to wait.
 _SECONDS_PER_CALL = 0.1
 
 
@@ -59,7 +58,7 @@ class Training:
         self._stream = batches.stream()
         self._validation = Validation(learner, data.val)
         self._lr = learner.lr  # of the latest update
-        self._saved_at = 0.0
+        self._saved_at = self._seconds_per_evaluation = 0.0
         self._watched = Watched(learner, data.train)
         self._noted = 0  # notes of the step
         self._steps_per_call = 1  # as long as nothing is known of their time
@@ -110,7 +109,8 @@ class Training:
         stacks = self._validation.stacks(self._stream, start, plan.due_before(plan.evaluate, start, stop), stop)
         self._lr, began = self._learner.lr, time.perf_counter()
         losses, sums = self._learner.advance(stacks, sizes, self._batches.rows)
-        self._steps_per_call = int((stop - start) * _SECONDS_PER_CALL / max(time.perf_counter() - began, 1e-6))
+        seconds = (time.perf_counter() - began) / (stop - start) + self._seconds_per_evaluation / plan.evaluate
+        self._steps_per_call = int(_SECONDS_PER_CALL / max(seconds, 1e-6))
         notes = self._learner.step.notes
         yield from (Noted(self._at(), note) for note in notes[self._noted :])
         self._noted = len(notes)
@@ -159,7 +159,9 @@ class Training:
         """Evaluate the validation rows, if there are any; yield a snapshot too if they are the best so far."""
         if not len(self._data.val):
             return
+        began = time.perf_counter()
         evaluated = self._record(self._learner.evaluate(self._data.val))
+        self._seconds_per_evaluation = time.perf_counter() - began
         yield evaluated
         if evaluated.best:
             yield self._best_snapshot(self._learner.get_parameters())

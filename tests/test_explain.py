@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, TensorDataset, random_split
 
 from exp import train
 from exp.data.seeding import stream_positions
-from exp.errors import ConfigError, DataError
+from exp.errors import ConfigError, DataError, Diverged
 from exp.explain import explain
 from exp.reports.step_tables import Extent, describe_update, explain_element, formula
 from exp.results import metrics_csv
@@ -305,5 +305,15 @@ def test_a_run_that_diverges_is_shown_up_to_there(tmp_path: Path):
     failed = forking.run("exp", words, tmp_path)
     assert "the training loss became inf at step 2" in failed.stderr
     assert explain(str(tmp_path / "run"), 2).document()["loss"] == np.inf
-    with pytest.raises(ConfigError, match="step=6 is after the end of the run: the training loss became inf at step 2"):
-        explain(str(tmp_path / "run"), 6)
+    for step in (3, 4, 6):
+        end = f"step={step} is after the end of the run: the training loss became inf at step 2"
+        with pytest.raises(ConfigError, match=end):
+            explain(str(tmp_path / "run"), step)
+
+
+def test_steps_of_a_call_behind_the_one_that_diverged_are_refused():
+    line = ["dataset=diabetes", "model=linear", "optimizer.lr=1", "eval_every=5", "log_every=1"]
+    assert not np.isfinite(explained(*line, step=23).loss)
+    for step in range(24, 31):
+        with pytest.raises(Diverged, match="the training loss became inf at step 23"):
+            explained(*line, step=step)

@@ -14,6 +14,7 @@ from exp.data.stack import Stack
 from exp.engine.step import StepAround, StepOutputs
 from exp.errors import Diverged
 from exp.training.build import Experiment
+from exp.training.events import Trained
 from exp.training.loop import Training
 
 
@@ -85,8 +86,8 @@ def explain_step(experiment: Experiment, step: int) -> ExplainedStep | None:
     plan = replace(experiment.plan, steps=step, watch=False)
     training = Training(replace(learner, step=recorder), experiment.batches, data, plan)
     try:
-        for _ in training:
-            if recorder.found:
+        for event in training:  # a call that makes the step has losses of earlier ones, which are checked before this
+            if isinstance(event, Trained) and event.at.step[-1] == step:
                 break
     except Diverged as error:
         if error.step < step:

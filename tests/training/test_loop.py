@@ -171,6 +171,32 @@ def test_what_was_done_before_an_error_is_yielded_before_it(line: str, problem: 
     assert train(1e-4) == train(10.0)
 
 
+class FailingInTraining(nn.Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and float(self.weight.detach().abs().max()) > 2:
+            raise ValueError("large")
+        return super().forward(x)
+
+
+def test_evaluations_before_a_step_that_fails_are_yielded(monkeypatch: pytest.MonkeyPatch):
+    def train(seconds: float) -> list[object]:
+        times = cycle((0.0, seconds))
+        monkeypatch.setattr("exp.training.loop.time.perf_counter", lambda: next(times))
+        line = "dataset=moons optimizer.lr=0.1 model=linear eval_every=3 log_every=2 epochs=40 engine=eager"
+        experiment = build(config_of(*line.split()))
+        experiment.model.__class__ = FailingInTraining
+        events: list[Event] = []
+        training = Training(experiment.learner, experiment.batches, experiment.data, experiment.plan)
+        with pytest.raises(ExpError, match="large"):
+            deque(map(events.append, training))
+        best = [(event.at, checksum(event.state["model"])) for event in events if isinstance(event, Snapshot)]
+        evaluated = [(one.at, one.split, one.metrics, one.best) for one in list_evaluations(events)]
+        assert len(evaluated) > 5
+        return [evaluated, best[-1]]
+
+    assert train(1e-4) == train(10.0)
+
+
 def test_everything_is_due_at_the_last_step():
     plan = Plan(steps=10, log=4, evaluate=10, save=3, schedule=5)
     stops, step = [], 0

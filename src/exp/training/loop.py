@@ -18,6 +18,7 @@ from exp.training.events import Evaluated, Event, Noted, Resumed, Snapshot, Stat
 from exp.training.learner import Learner
 from exp.training.metrics import Column, MetricSums
 from exp.training.plan import Plan
+from exp.training.save_times import SaveTimes
 from exp.training.state import TrainingState
 from exp.training.validation import Validation
 from exp.training.watched import Watched
@@ -58,10 +59,9 @@ class Training:
         self._stream = batches.stream()
         self._validation = Validation(learner, data.val)
         self._lr = learner.lr  # of the latest update
-        self._saved_at = self._seconds_per_evaluation = 0.0
-        self._watched = Watched(learner, data.train)
+        self._saves, self._watched = SaveTimes(plan), Watched(learner, data.train)
         self._noted = 0  # notes of the step
-        self._steps_per_call = 1  # as long as nothing is known of their time
+        self._steps_per_call, self._seconds_per_evaluation = 1, 0.0  # as long as nothing is known of their time
 
     def __iter__(self) -> Iterator[Event]:
         plan = self._plan
@@ -69,22 +69,22 @@ class Training:
             yield from self._evaluate()
         else:
             yield self._restore(self._checkpoint)
-        self._saved_at = time.monotonic()
+        self._saves.start()
         while self._state.step < plan.steps and not self._is_out_of_patience():
-            stop = plan.next_pause(self._state.step, self._steps_per_call, self._next_save())
+            step, wanted = self._state.step, self._steps_per_call
+            stop = plan.next_pause(step, wanted, self._saves.next_from(step, wanted / _SECONDS_PER_CALL))
             yield from self._advance(stop)
             if plan.is_due(plan.evaluate, stop):
                 yield from self._evaluate()
             if plan.schedule is not None and stop % plan.schedule == 0:
                 self._learner.step_scheduler(self._state.value)
-            if self._is_out_of_patience():
-                rest, self._state.since_log = self._state.since_log, None
-                if rest is not None:
-                    yield self._logged([self._state.step], rest)
+            if self._is_out_of_patience() and (rest := self._state.since_log) is not None:
+                self._state.since_log = None
+                yield self._logged([self._state.step], rest)
             stopping = self._stop_requested()
-            if self._should_save() or stopping:
+            if self._saves.is_due(stop) or self._is_out_of_patience() or stopping:
                 yield self._snapshot()
-                self._saved_at = time.monotonic()
+                self._saves.start()
             if stopping:
                 raise KeyboardInterrupt
         yield from self._finish()
@@ -108,7 +108,11 @@ class Training:
         sizes = [b - a for a, b in pairwise([start, *ends])]
         stacks = self._validation.stacks(self._stream, start, plan.due_before(plan.evaluate, start, stop), stop)
         self._lr, began = self._learner.lr, time.perf_counter()
-        losses, sums = self._learner.advance(stacks, sizes, self._batches.rows)
+        try:
+            losses, sums = self._learner.advance(stacks, sizes, self._batches.rows)
+        except ExpError:
+            yield from self._report_before_error()
+            raise
         seconds = (time.perf_counter() - began) / (stop - start) + self._seconds_per_evaluation / plan.evaluate
         self._steps_per_call = int(_SECONDS_PER_CALL / max(seconds, 1e-6))
         notes = self._learner.step.notes
@@ -150,6 +154,12 @@ class Training:
         if error is not None:
             raise error
 
+    def _report_before_error(self) -> Iterator[Event]:
+        """Yield the evaluations of a call in which a later step failed, and the best parameters among them."""
+        for step, metrics, parameters in self._validation.take():
+            self._state.step, self._state.since_log = step, None
+            yield from self._yield_evaluation(metrics, parameters)
+
     def _reach(self, step: int, sums: MetricSums[Column], window: int) -> None:
         """Record that `step` was made, the last one of a window of `sums`."""
         self._state.step = step
@@ -160,11 +170,9 @@ class Training:
         if not len(self._data.val):
             return
         began = time.perf_counter()
-        evaluated = self._record(self._learner.evaluate(self._data.val))
+        metrics = self._learner.evaluate(self._data.val)
         self._seconds_per_evaluation = time.perf_counter() - began
-        yield evaluated
-        if evaluated.best:
-            yield self._best_snapshot(self._learner.get_parameters())
+        yield from self._yield_evaluation(metrics, self._learner.get_parameters())
         if self._plan.watch:
             yield from self._watched.histograms(self._at())
 
@@ -180,6 +188,13 @@ class Training:
             raise undefined_metric(plan.metric, len(self._data.val))
         improved = state.record_validation(value, plan.min_delta, is_higher_better(plan.metric), plan.on_tie)
         return Evaluated(self._at(), "val", metrics, improved)
+
+    def _yield_evaluation(self, metrics: MetricSums | ExpError, parameters: State) -> Iterator[Event]:
+        """Record an evaluation and yield it, and the parameters if they are the best so far."""
+        evaluated = self._record(metrics)
+        yield evaluated
+        if evaluated.best:
+            yield self._best_snapshot(parameters)
 
     def _best_snapshot(self, parameters: State) -> Snapshot:
         """Return the snapshot of the best parameters so far, which are kept if they are to be restored."""
@@ -209,10 +224,11 @@ class Training:
 
     def _snapshot(self) -> Snapshot:
         """Return all that the rest of the run depends on."""
+        own = get_global_streams() if self._learner.has_user_code else {}  # code of the user's may draw from NumPy's
         state = {
             **self._learner.get_state(),
             **self._describe_progress(),
-            "random": self._random_state(),
+            "random": get_random_state(self._data.train.device) | own,
             "epoch_began": self._stream.epoch_rng_state,
             **({} if self._best is None else {"best": self._best}),
         }
@@ -222,22 +238,6 @@ class Training:
         """Return what a reader of parameters must know about them."""
         data, preprocessing = self._data.fingerprint, self._preprocessing
         return {"progress": self._state.to_dict(), "data": data, "preprocessing": preprocessing}
-
-    def _random_state(self) -> State:
-        """Return the states of torch's random streams, and those of NumPy and Python if the user's code may draw."""
-        states = get_random_state(self._data.train.device)
-        return {**states, **get_global_streams()} if self._learner.has_user_code else states
-
-    def _should_save(self) -> bool:
-        """Return whether a save is due, and the last one is long enough ago; always at the end of training."""
-        step, plan = self._state.step, self._plan
-        waited = time.monotonic() - self._saved_at >= plan.min_seconds_between_saves or step == plan.steps
-        return (plan.is_due(plan.save, step) and waited) or self._is_out_of_patience()
-
-    def _next_save(self) -> int:
-        """Return the step at which the last save is long enough ago, if steps take as long as in the last call."""
-        seconds = self._plan.min_seconds_between_saves - (time.monotonic() - self._saved_at)
-        return self._state.step + int(max(0.0, seconds) / _SECONDS_PER_CALL * self._steps_per_call)
 
     def _is_out_of_patience(self) -> bool:
         """Return whether the metric has not improved for so long that training stops early."""

@@ -185,11 +185,16 @@ def test_evaluations_before_a_step_that_fails_are_yielded(monkeypatch: pytest.Mo
         line = "dataset=moons optimizer.lr=0.1 model=linear eval_every=3 log_every=2 epochs=40 engine=eager"
         experiment = build(config_of(*line.split()))
         experiment.model.__class__ = FailingInTraining
-        events: list[Event] = []
+        events, best = list[Event](), list[object]()
+
+        def keep(event: Event) -> None:
+            events.append(event)
+            if isinstance(event, Snapshot):  # its parameters change with the next step
+                best.append((event.at, checksum(event.state["model"])))
+
         training = Training(experiment.learner, experiment.batches, experiment.data, experiment.plan)
         with pytest.raises(ExpError, match="large"):
-            deque(map(events.append, training))
-        best = [(event.at, checksum(event.state["model"])) for event in events if isinstance(event, Snapshot)]
+            deque(map(keep, training))
         evaluated = [(one.at, one.split, one.metrics, one.best) for one in list_evaluations(events)]
         assert len(evaluated) > 5
         return [evaluated, best[-1]]

@@ -307,7 +307,7 @@ def test_a_damaged_sweep_json_is_an_error(exp, tmp_path: Path, content: str):
 def test_a_job_whose_folder_is_removed_fails(tmp_path: Path):
     process = start(tmp_path, *LONG, "seed=1,2", "hydra.sweep.dir=sweep")
     wait_until((tmp_path / "sweep/0/checkpoints/last.pt").exists)
-    shutil.rmtree(tmp_path / "sweep/0")
+    (tmp_path / "sweep/0").rename(tmp_path / "removed")  # at once: the job may write a file into it meanwhile
     stdout, stderr = process.communicate()
     assert process.returncode == 1, stderr
     assert "its folder was removed while it ran" in stdout

@@ -158,7 +158,7 @@ class Training:
         """Yield the evaluations of a call in which a later step failed, and the best parameters among them."""
         for step, metrics, parameters in self._validation.take():
             self._state.step, self._state.since_log = step, None
-            yield from self._yield_evaluation(metrics, parameters)
+            yield from self._yield_evaluation(metrics, lambda kept=parameters: kept)
 
     def _reach(self, step: int, sums: MetricSums[Column], window: int) -> None:
         """Record that `step` was made, the last one of a window of `sums`."""
@@ -172,7 +172,7 @@ class Training:
         began = time.perf_counter()
         metrics = self._learner.evaluate(self._data.val)
         self._seconds_per_evaluation = time.perf_counter() - began
-        yield from self._yield_evaluation(metrics, self._learner.get_parameters())
+        yield from self._yield_evaluation(metrics, self._learner.get_parameters)
         if self._plan.watch:
             yield from self._watched.histograms(self._at())
 
@@ -189,12 +189,12 @@ class Training:
         improved = state.record_validation(value, plan.min_delta, is_higher_better(plan.metric), plan.on_tie)
         return Evaluated(self._at(), "val", metrics, improved)
 
-    def _yield_evaluation(self, metrics: MetricSums | ExpError, parameters: State) -> Iterator[Event]:
+    def _yield_evaluation(self, metrics: MetricSums | ExpError, parameters: Callable[[], State]) -> Iterator[Event]:
         """Record an evaluation and yield it, and the parameters if they are the best so far."""
         evaluated = self._record(metrics)
         yield evaluated
         if evaluated.best:
-            yield self._best_snapshot(parameters)
+            yield self._best_snapshot(parameters())
 
     def _best_snapshot(self, parameters: State) -> Snapshot:
         """Return the snapshot of the best parameters so far, which are kept if they are to be restored."""

@@ -182,7 +182,7 @@ def _distance(a: Tensor, b: Tensor) -> Tensor:
 
 def _largest(values: Tensor) -> float:
     largest = float(values.abs().max()) if values.numel() else 0.0
-    if math.isfinite(largest):
+    if math.isfinite(largest):  # as nearly always; the selection below copies the values
         return largest
     finite = values[values.isfinite()].abs()
     return float(finite.max()) if finite.numel() else 0.0
